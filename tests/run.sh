@@ -1,0 +1,201 @@
+#!/usr/bin/env bash
+# Sets up, builds and runs all tests; the last line is `ptsecure: N passed, N failed`.
+#
+#   tests/run.sh                 everything
+#   tests/run.sh --quick         without clang-tidy and the sanitizer builds
+#   tests/run.sh STAGE...        only these, after set-up and build:
+#                                format headers tidy ctest asan tsan pytest go quickstart
+#   tests/run.sh ctest ARG...    ctest with these arguments, for example -R crypto
+#   tests/run.sh fuzz SECONDS    each fuzz target that long with libFuzzer
+#
+# N counts test cases, in each build that runs them. Skipped ones are listed and never counted.
+set -uo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+BUILD=$ROOT/build
+cd "$ROOT" || exit 1
+
+passed=0 failed=0
+stage_lines=()
+JOBS=${JOBS:-$(nproc)}
+
+finish() {
+  printf '\n%-14s %8s %8s %8s %9s\n' stage passed failed skipped seconds
+  ((${#stage_lines[@]} == 0)) || printf '%s\n' "${stage_lines[@]}"
+  echo
+  echo "ptsecure: $passed passed, $failed failed"
+  exit $((failed > 0))
+}
+
+# Runs a function that leaves "passed failed skipped" in $counts; leaving nothing is one failure.
+stage() {
+  local name=$1 start=$SECONDS status=0 p=0 f=0 s=0
+  shift
+  counts=$BUILD/test-counts
+  rm -f "$counts"
+  echo
+  echo "=== $name"
+  "$@" || status=$?
+  if [[ -s $counts ]]; then read -r p f s <"$counts"; elif ((status == 0)); then p=1; fi
+  if ((status != 0 && f == 0)); then f=1; fi
+  passed=$((passed + p)) failed=$((failed + f))
+  stage_lines+=("$(printf '%-14s %8d %8d %8d %9d' "$name" "$p" "$f" "$s" $((SECONDS - start)))")
+  return "$status"
+}
+
+sources() {
+  find libptsecure capi bindings examples server_example tests -name node_modules -prune -o \
+    \( -name '*.cc' -o -name '*.hpp' -o -name '*.c' -o -name '*.h' \) -print | sort
+}
+
+check_format() { sources | xargs clang-format-19 --dry-run --Werror; }
+
+# Compiles a file that holds nothing but two includes of the header.
+compile_header() {
+  local compiler=$1 standard=$2 header=$3
+  shift 3
+  printf '#include "%s"\n#include "%s"\n' "$header" "$header" |
+    "$compiler" -fsyntax-only -std="$standard" -Wall -Wextra -Wpedantic -Werror -I. -Icapi/include \
+      "$@" -x "$([[ $compiler == gcc ]] && echo c || echo c++)" -
+}
+
+check_headers() {
+  local torch=${PTSECURE_TORCH_DIR:?} bad=0 good=0 header mongoc
+  torch="-isystem $torch/include -isystem $torch/include/torch/csrc/api/include"
+  mongoc=$(pkg-config --cflags libmongoc-1.0 | sed 's/-I/-isystem /g')
+  for header in $(sources | grep -E '\.(hpp|h)$'); do
+    # shellcheck disable=SC2086  # lists of flags
+    case $header in
+      *.h) compile_header gcc c99 "$header" && compile_header g++ c++17 "$header" ;;
+      capi/include/ptsecure/ptsecure.hpp) compile_header g++ c++17 "$header" ;;
+      */engine/torch/* | */torch.hpp | tests/*) compile_header g++ c++20 "$header" $torch $mongoc ;;
+      *) compile_header g++ c++20 "$header" $mongoc ;;
+    esac
+    if (($? == 0)); then good=$((good + 1)); else bad=$((bad + 1)); fi
+  done
+  echo "$good $bad 0" >"$counts"
+  ((bad == 0))
+}
+
+# Our own sources, but not those that include torch: one of them takes a minute.
+check_tidy() {
+  run-clang-tidy-19 -quiet -p "$BUILD" -j "$JOBS" -extra-arg=-Wno-unknown-warning-option -extra-arg=-Wno-deprecated-declarations \
+    "^$ROOT/(libptsecure/[^/]*|libptsecure/(crypto|package|keyring|store|registry|value|engine)/[^/]*|capi/[^/]*|bindings/cli/[^/]*|server_example/[^/]*)\\.cc\$" \
+    >"$BUILD/log/clang-tidy.log" 2>&1 && return
+  grep -E '(warning|error):' "$BUILD/log/clang-tidy.log" | sort -u | head -n 60
+  return 1
+}
+
+run_ctest() {
+  local folder=$1 status=0
+  shift
+  rm -rf "$folder/test-results"
+  mkdir -p "$folder/test-results"
+  ctest --test-dir "$folder" -j "$JOBS" --output-on-failure --no-tests=error \
+    --output-junit "$folder/test-results.xml" "$@" || status=$?
+  "$PTSECURE_PYTHON" tests/count.py ctest "$folder/test-results.xml" "$folder/test-results" \
+    >"$counts" || status=1
+  return "$status"
+}
+
+# The core without torch under a sanitizer, in a build folder of its own.
+run_sanitized() {
+  local kind=$1 folder=$2
+  cmake -S . -B "$folder" -G Ninja -DPTSECURE_SANITIZE="$kind" -DPTSECURE_TORCH=OFF \
+    -DPTSECURE_SERVER=OFF >"$BUILD/log/configure-$kind.log" || return
+  ninja -C "$folder" -j "$JOBS" >"$BUILD/log/build-$kind.log" ||
+    { tail -n 40 "$BUILD/log/build-$kind.log"; return 1; }
+  UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+    run_ctest "$folder" -LE whole
+}
+
+run_pytest() {
+  local status=0
+  "$PTSECURE_PYTHON" -m pytest -q -p no:cacheprovider --junitxml="$BUILD/pytest.xml" "$@" || status=$?
+  "$PTSECURE_PYTHON" tests/count.py junit "$BUILD/pytest.xml" >"$counts" || status=1
+  return "$status"
+}
+
+run_go() {
+  local status=0 module
+  : >"$BUILD/go-test.json"
+  for module in "$@"; do
+    (cd "$(dirname "$module")" && "$PTSECURE_GO" vet ./... && "$PTSECURE_GO" test -count=1 -json ./...) \
+      >>"$BUILD/go-test.json" || status=1
+  done
+  "$PTSECURE_PYTHON" tests/count.py go "$BUILD/go-test.json" >"$counts" || status=1
+  return "$status"
+}
+
+run_quickstart() {
+  local bad=0
+  bash examples/quickstart.sh </dev/null || bad=$((bad + 1))
+  bash examples/quickstart.sh --mongodb </dev/null || bad=$((bad + 1))
+  echo "$((2 - bad)) $bad 0" >"$counts"
+  ((bad == 0))
+}
+
+run_fuzz() {
+  local seconds=$1 folder=$BUILD/fuzz bad=0 good=0 target name
+  CC=clang-19 CXX=clang++-19 cmake -S . -B "$folder" -G Ninja -DPTSECURE_FUZZ=ON \
+    -DPTSECURE_TORCH=OFF -DPTSECURE_SERVER=OFF >"$BUILD/log/configure-fuzz.log" || return
+  ninja -C "$folder" -j "$JOBS" fuzz_targets >"$BUILD/log/build-fuzz.log" ||
+    { tail -n 40 "$BUILD/log/build-fuzz.log"; return 1; }
+  for target in "$folder"/tests/*_fuzz; do
+    name=$(basename "$target" _fuzz)
+    mkdir -p "$folder/found/$name"
+    if "$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 \
+      -artifact_prefix="$folder/found/" "$folder/found/$name" "tests/fuzz/corpus/$name" \
+      >"$BUILD/log/fuzz-$name.log" 2>&1; then
+      good=$((good + 1))
+    else
+      bad=$((bad + 1))
+      tail -n 30 "$BUILD/log/fuzz-$name.log"
+    fi
+  done
+  echo "$good $bad 0" >"$counts"
+  ((good > 0 && bad == 0))
+}
+
+run_stage() {
+  case $1 in
+    format) stage format check_format ;;
+    headers) stage headers check_headers ;;
+    tidy) stage tidy check_tidy ;;
+    ctest) stage ctest run_ctest "$BUILD" ;;
+    asan) stage asan+ubsan run_sanitized address "$BUILD/asan" ;;
+    tsan) stage tsan run_sanitized thread "$BUILD/tsan" ;;
+    pytest)
+      mapfile -t found < <(find tests bindings examples -name 'test_*.py' -o -name '*_test.py' | sort)
+      ((${#found[@]} == 0)) || stage pytest run_pytest "${found[@]}" ;;
+    go)
+      mapfile -t found < <(find tests bindings examples -name go.mod | sort)
+      ((${#found[@]} == 0)) || stage go run_go "${found[@]}" ;;
+    quickstart) stage quickstart run_quickstart ;;
+    *) echo "run.sh: unknown stage '$1'" >&2; return 2 ;;
+  esac
+}
+
+main() {
+  local stages=(format headers ctest pytest go quickstart tidy asan tsan) name
+  case ${1:-} in
+    -h | --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --quick) stages=(format headers ctest pytest go quickstart) ;;
+    ctest | fuzz) stages=() ;;
+    ?*) stages=("$@") ;;
+  esac
+  stage set-up bash examples/setup.sh --full || finish
+  # Set-up and build are no tests: only their failure counts.
+  passed=0
+  # shellcheck source=/dev/null
+  source "$BUILD/environment.sh"
+  case ${1:-} in
+    ctest) stage ctest run_ctest "$BUILD" "${@:2}" ;;
+    fuzz) stage fuzz run_fuzz "${2:-60}" ;;
+  esac
+  for name in "${stages[@]}"; do
+    run_stage "$name" || true
+  done
+  finish
+}
+main "$@"
