@@ -1,0 +1,45 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace ptsecure {
+
+// Cores this process may use: the affinity mask, cut to the cgroup's CPU quota, at least 1.
+unsigned available_cores();
+
+// The CPU quota of this process's control groups (version 1 or 2) in whole cores, rounded up; 0 for
+// none. `root` is put before /proc and /sys.
+unsigned cgroup_cores(const std::string& root);
+
+// A fixed number of threads, started on first use; the one that calls for_each counts as one of
+// them. Thread-safe. After a fork the child's pool starts its own threads. Signals stay with the
+// host's threads.
+class ThreadPool {
+ public:
+  // 0 = available_cores().
+  explicit ThreadPool(unsigned threads = 0);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  unsigned size() const noexcept;
+
+  // Calls work(0) .. work(count - 1), each once, in ascending order of start, on the pool's threads
+  // and the calling one, and returns when all have ended. The first exception stops indices not yet
+  // started and is rethrown here. Calls from several threads share the pool; a call from inside
+  // work runs on its own thread alone.
+  void for_each(std::uint64_t count, const std::function<void(std::uint64_t)>& work);
+
+ private:
+  struct State;
+  State& state();
+
+  // Replaced, never freed, in a forked child.
+  std::atomic<State*> state_;
+};
+
+}  // namespace ptsecure
