@@ -1,0 +1,73 @@
+#include "libptsecure/crypto/digest.hpp"
+
+#include <openssl/crypto.h>
+
+#include "libptsecure/crypto/openssl.hpp"
+
+namespace ptsecure {
+
+Sha256Digest sha256(ByteView bytes) {
+  OpensslErrors errors;
+  Sha256Digest out{};
+  openssl_must(
+      EVP_Digest(bytes.data(), bytes.size(), out.data(), nullptr, EVP_sha256(), nullptr) == 1,
+      "SHA-256");
+  return out;
+}
+
+struct Sha256::State {
+  EvpMdCtx ctx{EVP_MD_CTX_new()};
+
+  void start() {
+    OpensslErrors errors;
+    openssl_must(ctx && EVP_DigestInit_ex2(ctx.get(), EVP_sha256(), nullptr) == 1, "SHA-256");
+  }
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) { state_->start(); }
+Sha256::Sha256(Sha256&&) noexcept = default;
+Sha256& Sha256::operator=(Sha256&&) noexcept = default;
+Sha256::~Sha256() = default;
+
+void Sha256::update(ByteView bytes) {
+  openssl_must(EVP_DigestUpdate(state_->ctx.get(), bytes.data(), bytes.size()) == 1, "SHA-256");
+}
+
+Sha256Digest Sha256::finish() {
+  Sha256Digest out{};
+  openssl_must(EVP_DigestFinal_ex(state_->ctx.get(), out.data(), nullptr) == 1, "SHA-256");
+  state_->start();
+  return out;
+}
+
+SecretBytes hkdf_sha256(ByteView ikm, ByteView salt, ByteView info, std::size_t n) {
+  if (ikm.empty() || n == 0 || n > 255 * sizeof(Sha256Digest)) {
+    throw Error(Status::invalid_argument, "HKDF needs key material and gives 1 to 8160 bytes");
+  }
+  OpensslErrors errors;
+  EvpKdf kdf(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
+  EvpKdfCtx ctx(kdf ? EVP_KDF_CTX_new(kdf.get()) : nullptr);
+  openssl_must(ctx != nullptr, "HKDF");
+  char digest[] = "SHA256";
+  std::array<OSSL_PARAM, 5> params;
+  std::size_t count = 0;
+  params[count++] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0);
+  const auto add = [&](const char* name, ByteView bytes) {
+    if (bytes.empty()) return;  // as parameters empty ones are refused
+    params[count++] =
+        OSSL_PARAM_construct_octet_string(name, openssl_in(bytes.data()), bytes.size());
+  };
+  add(OSSL_KDF_PARAM_KEY, ikm);
+  add(OSSL_KDF_PARAM_SALT, salt);
+  add(OSSL_KDF_PARAM_INFO, info);
+  params[count] = OSSL_PARAM_construct_end();
+  SecretBytes out(n);
+  openssl_must(EVP_KDF_derive(ctx.get(), out.data(), n, params.data()) == 1, "HKDF");
+  return out;
+}
+
+bool equal_constant_time(ByteView a, ByteView b) noexcept {
+  return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
+}
+
+}  // namespace ptsecure

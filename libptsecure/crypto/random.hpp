@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include "libptsecure/bytes.hpp"
+
+namespace ptsecure {
+
+// Fills from OpenSSL's generator, which reseeds itself in a forked child. Throws Status::internal
+// when the generator fails.
+void random_bytes(ByteSpan out);
+
+// 128 random bits as base64url (22 characters).
+std::string random_id();
+
+}  // namespace ptsecure
