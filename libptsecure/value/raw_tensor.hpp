@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "libptsecure/bytes.hpp"
+#include "libptsecure/value/value.hpp"
+
+// Elements as raw little-endian bytes in row-major order: the binary tensor extension of the Open
+// Inference Protocol.
+namespace ptsecure {
+
+// Status::invalid_input when `raw` isn't exactly as long as the shape says. Bytes of a BOOL tensor
+// other than 0 become 1.
+Tensor raw_to_tensor(DType dtype, const Dims& shape, ByteView raw);
+void append_raw(Bytes& out, const Tensor& tensor);
+
+// BYTES: every element is a 4-byte little-endian length and that many bytes. Refuses anything but
+// exactly `count` elements.
+std::vector<std::string> raw_to_strings(ByteView raw, std::int64_t count);
+void append_raw(Bytes& out, std::span<const std::string> elements);
+
+}  // namespace ptsecure
