@@ -1,0 +1,130 @@
+#include <algorithm>
+#include <set>
+
+#include "libptsecure/store/component.hpp"
+#include "libptsecure/store/mongodb_store.hpp"
+
+namespace ptsecure::mongodb {
+namespace {
+
+[[noreturn]] void damaged(const std::string& what) {
+  throw Error(Status::corrupt, what + "; restore it from a backup");
+}
+
+std::string text(const View& row, const char* key) { return row.str(key).value_or(""); }
+
+// Every version's place agrees with its fields. Returns the highest number.
+std::uint64_t check_versions(Session& session, const std::string& name) {
+  Bson filter;
+  filter.str("name", name);
+  Bson projection;
+  projection.i32("name", 1).i32("version", 1).i32("state", 1);
+  Find wanted;
+  wanted.projection = &projection;
+  std::uint64_t highest = 0;
+  session.find(kVersions, filter, wanted, [&](const View& row) {
+    const std::uint64_t version = row.integer("version").value_or(0);
+    const std::string id = text(row, "_id");
+    const std::string state = text(row, "state");
+    if (version == 0 || id != version_key(name, version)) {
+      damaged("the document '" + id + "' in ptsecure.versions says that it is version " +
+              std::to_string(version) + " of '" + name + "'");
+    }
+    if (state != "writing" && state != "committed" && state != "dead") {
+      damaged("version " + std::to_string(version) + " of '" + name +
+              "' in ptsecure.versions is in no known state");
+    }
+    highest = std::max(highest, version);
+  });
+  return highest;
+}
+
+// No version stands under the name's key with another name in its field, where no search by name
+// would find it.
+void check_hidden(Session& session, const std::string& name) {
+  Bson range;
+  range.str("$gte", name + "/").str("$lt", name + "0");
+  Bson other;
+  other.str("$ne", name);
+  Bson filter;
+  filter.doc("_id", range).doc("name", other);
+  if (const auto row = session.find_one(kVersions, filter)) {
+    damaged("the document '" + text(row->view(), "_id") +
+            "' in ptsecure.versions bears another model's name");
+  }
+}
+
+void check_name(Session& session, const std::string& name, std::uint64_t highest) {
+  const auto row = session.find_one(kNames, by_id(lower_case(name)));
+  if (!row || text(row->view(), "name") != name) {
+    damaged("the name '" + name + "' is not claimed in ptsecure.names, though it has versions");
+  }
+  if (row->view().integer("last").value_or(0) < highest) {
+    damaged("the counter of '" + name + "' in ptsecure.names is behind its newest version");
+  }
+}
+
+void check_files(Session& session, const std::string& name) {
+  Bson range;
+  range.str("$gte", name + "/").str("$lt", name + "0");
+  Bson filter;
+  filter.doc("_id", range);
+  session.find(kFiles, filter, {}, [&](const View& row) {
+    const std::string id = text(row, "_id");
+    const auto metadata = row.doc("metadata");
+    const std::string expected =
+        !metadata ? ""
+                  : version_key(text(metadata->view(), "name"),
+                                metadata->view().integer("version").value_or(0)) +
+                        "/" + text(metadata->view(), "role");
+    if (id != text(row, "filename") || id != expected ||
+        row.integer("chunkSize") != std::uint64_t{kBlockSize} || !row.integer("length")) {
+      damaged("the file '" + id + "' in ptsecure.payloads.files doesn't agree with its own name");
+    }
+  });
+}
+
+// The aliases of a model: every record stands where its fields say, and every chain's name is
+// claimed.
+void check_aliases(Session& session, const std::string& name) {
+  const std::string parent = "alias/" + name;
+  Bson filter;
+  filter.str("parent", parent);
+  Bson projection;
+  projection.i32("record", 0);
+  Find wanted;
+  wanted.projection = &projection;
+  std::set<std::string> leaves;
+  session.find(kRecords, filter, wanted, [&](const View& row) {
+    const std::string id = text(row, "_id");
+    const std::string leaf = text(row, "leaf");
+    const std::uint64_t sequence = row.integer("sequence").value_or(0);
+    if (text(row, "chain") != parent + "/" + leaf ||
+        id != parent + "/" + leaf + "/" + std::to_string(sequence)) {
+      damaged("the document '" + id + "' in ptsecure.records doesn't agree with its place");
+    }
+    leaves.insert(leaf);
+  });
+  for (const std::string& leaf : leaves) {
+    const auto claim = session.find_one(kChains, by_id(parent + "/" + lower_case(leaf)));
+    if (!claim || text(claim->view(), "leaf") != leaf) {
+      damaged("the alias '" + leaf + "' of '" + name + "' is not claimed in ptsecure.chains");
+    }
+  }
+}
+
+}  // namespace
+
+void MongodbStore::check(const std::string& name, const CancelToken& cancel) {
+  check_component(name, "model name");
+  (void)id(cancel);
+  clients_->run(cancel, [&](Session& session) {
+    const std::uint64_t highest = check_versions(session, name);
+    check_hidden(session, name);
+    if (highest > 0) check_name(session, name, highest);
+    check_files(session, name);
+    check_aliases(session, name);
+  });
+}
+
+}  // namespace ptsecure::mongodb

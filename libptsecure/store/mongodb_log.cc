@@ -1,0 +1,71 @@
+#include "libptsecure/store/mongodb_log.hpp"
+
+#include <mongoc/mongoc.h>
+
+#include <mutex>
+
+// Exported by libmongoc though in no public header, hence weak: without it we can't know whether the
+// host has set a handler, and leave everything as it is.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
+extern "C" __attribute__((weak)) void _mongoc_log_get_handler(mongoc_log_func_t* handler,
+                                                              void** user_data);
+
+namespace ptsecure::mongodb {
+namespace {
+
+thread_local QuietLog* current_log = nullptr;
+
+LogLevel level_of(mongoc_log_level_t level) {
+  switch (level) {
+    case MONGOC_LOG_LEVEL_ERROR:
+    case MONGOC_LOG_LEVEL_CRITICAL: return LogLevel::error;
+    case MONGOC_LOG_LEVEL_WARNING: return LogLevel::warning;
+    case MONGOC_LOG_LEVEL_MESSAGE:
+    case MONGOC_LOG_LEVEL_INFO: return LogLevel::info;
+    default: return LogLevel::debug;
+  }
+}
+
+void filter(mongoc_log_level_t level, const char* domain, const char* message, void*) {
+  if (current_log) {
+    current_log->collect(level_of(level), message);
+  } else {
+    mongoc_log_default_handler(level, domain, message, nullptr);
+  }
+}
+
+void install_filter() {
+  if (&_mongoc_log_get_handler == nullptr) return;
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  mongoc_log_func_t handler = nullptr;
+  void* user_data = nullptr;
+  _mongoc_log_get_handler(&handler, &user_data);
+  if (handler == mongoc_log_default_handler) mongoc_log_set_handler(filter, nullptr);
+}
+
+}  // namespace
+
+void initialise() {
+  static std::once_flag once;
+  std::call_once(once, mongoc_init);
+  install_filter();
+}
+
+QuietLog::QuietLog(const LogSink& sink) : sink_(sink), outer_(current_log) { current_log = this; }
+
+QuietLog::~QuietLog() {
+  current_log = outer_;
+  if (!sink_) return;
+  for (const auto& [level, message] : messages_) sink_(level, message);
+}
+
+void QuietLog::collect(LogLevel level, const char* message) noexcept {
+  if (!sink_) return;
+  try {
+    messages_.emplace_back(level, "libmongoc: " + std::string(message));
+  } catch (...) {  // libmongoc's C frames are above us; a lost message is the smaller harm
+  }
+}
+
+}  // namespace ptsecure::mongodb

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "tests/store/conformance.hpp"
+
+namespace ptsecure::test {
+
+// A folder that goes away with the object.
+class TempFolder {
+ public:
+  // Below `parent`, or the system's folder for such.
+  explicit TempFolder(const std::string& parent = {});
+  ~TempFolder();
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// A file system in memory, where syncing costs nothing; empty if there is none.
+std::string memory_folder();
+
+std::unique_ptr<StoreHarness> make_directory_harness();
+
+}  // namespace ptsecure::test
