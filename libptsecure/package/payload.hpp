@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "libptsecure/blob.hpp"
+#include "libptsecure/byte_source.hpp"
+#include "libptsecure/bytes.hpp"
+#include "libptsecure/cancel.hpp"
+#include "libptsecure/crypto/digest.hpp"
+#include "libptsecure/package/manifest.hpp"
+#include "libptsecure/thread_pool.hpp"
+
+namespace ptsecure {
+
+// done and total count plaintext bytes. Called from one thread at a time, at most about 20 times a
+// second, and at the end. An exception from it ends the operation.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
+
+// Where a model to be published is read from: each byte once.
+class PlainInput {
+ public:
+  virtual ~PlainInput() = default;
+  virtual std::uint64_t size() const = 0;
+  // Fills dst completely with bytes [pos, pos + n) or throws. Thread-safe if concurrent() says so.
+  virtual void read(std::uint64_t pos, void* dst, std::size_t n) = 0;
+  virtual bool concurrent() const = 0;
+  // Throws Status::conflict when what was read may have changed since the beginning.
+  virtual void check_unchanged() = 0;
+};
+
+// A regular file (its size, mtime and inode must stay the same), bytes in memory (borrowed), or a
+// callback `read(pos, dst, n)` that is called from one thread at a time.
+std::unique_ptr<PlainInput> file_input(const std::string& path);
+std::unique_ptr<PlainInput> memory_input(ByteView bytes);
+std::unique_ptr<PlainInput> callback_input(
+    std::uint64_t size, std::function<void(std::uint64_t, void*, std::size_t)> read);
+
+// A PlainInput as the engine's byte source (for inspecting before sealing); finish() reads what was
+// deferred. Holds a reference to `input`.
+std::unique_ptr<ByteSource> plain_source(PlainInput& input, ThreadPool& pool);
+
+// Encrypts `input` block by block on all threads of the pool into `writer` and returns the
+// concatenated SHA-256 digests of the stored blocks. Memory: about two blocks per thread. Every
+// plaintext byte is read once and every segment encrypted once. Calls writer.finish().
+Bytes seal_payload(PlainInput& input, ByteView dek, std::string_view associated_data,
+                   BlobWriter& writer, ThreadPool& pool, const Progress& progress,
+                   const CancelToken& cancel);
+
+enum class VerifyLevel { signed_, aead };
+
+struct OpenPayload {
+  const PayloadEntry* entry = nullptr;  // from a verified manifest
+  std::shared_ptr<BlobReader> blob;
+  Bytes digests;  // checked against the entry in open_payload
+  VerifyLevel level = VerifyLevel::signed_;
+  Progress progress;
+  CancelToken cancel;
+};
+
+// The sealed payload as the engine's byte source: fetch, verify and decrypt as one stream. Checks
+// at once: the DEK against its commitment (else Status::corrupt), sizes, the digests' own digest.
+// Not usable from two threads at once; `pool` must outlive it.
+class SealedSource : public ByteSource {
+ public:
+  virtual ~SealedSource() = default;
+  // Hands the whole plaintext in order to `sink`, authenticated block by block (a block is handed
+  // out only after its own digest and tag hold), with bounded memory.
+  virtual void stream(const std::function<void(std::uint64_t pos, ByteView plain)>& sink) = 0;
+  // Authenticates every block and keeps nothing.
+  virtual void verify() = 0;
+};
+std::unique_ptr<SealedSource> open_payload(OpenPayload payload, ByteView dek, ThreadPool& pool);
+
+// For those who hold no DEK: compares every stored block with the signed digests.
+void verify_stored_blocks(const PayloadEntry& entry, BlobReader& blob, ByteView digests,
+                          ThreadPool& pool, const Progress& progress, const CancelToken& cancel);
+
+}  // namespace ptsecure
