@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libptsecure/byte_source.hpp"
+#include "libptsecure/error.hpp"
+#include "libptsecure/value/spec.hpp"
+#include "libptsecure/value/value.hpp"
+
+// The interface between the core and an engine plug-in. Header-only: a plug-in links nothing of the
+// core. Both sides are built from the same headers by the same compiler; the build id proves it.
+namespace ptsecure {
+
+struct EngineLoadOptions {
+  std::string format;         // "torchscript"; later "aotinductor"
+  Device device;              // where the weights go; Status::unsupported when it isn't there
+  int intra_op_threads = 0;   // threads one run may use; 0 = the engine's own default
+  bool inspect_only = false;  // only describe(): weights may stay unread, infer() may be refused
+};
+
+struct ModelDescription {
+  std::vector<MethodSpec> methods;  // "forward" first when there is one
+  bool stateful = false;            // running it changes its own buffers or attributes
+  std::uint64_t weight_bytes = 0;   // bytes of its parameters and buffers
+};
+
+// One loaded model. infer() may be called from many threads; calls on a stateful model are
+// serialised on its handle.
+class EngineModel {
+ public:
+  virtual ~EngineModel() = default;
+
+  virtual const ModelDescription& description() const = 0;
+
+  // Runs a method with positional arguments (as many as the method's schema takes; missing trailing
+  // optional ones get their defaults). Throws Error(Status::invalid_input) for arguments of the
+  // wrong kind, Error(Status::engine) when the model itself fails; the message is the model's own
+  // last line, without the interpreter's traceback of its source.
+  virtual Value infer(const std::string& method, std::span<const Value> arguments) = 0;
+
+  // A handle that shares the parameters and owns copies of the buffers and other state as they are
+  // now.
+  virtual std::unique_ptr<EngineModel> fork() const = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // e.g. "libtorch 2.15.0"
+  virtual std::string version() const = 0;
+  virtual std::vector<std::string> formats() const = 0;
+  virtual bool device_available(Device device) const = 0;
+  // Loads from `source`, calling source.finish() before it returns (unless inspect_only). Throws
+  // Error(Status::invalid_model) with what to do when the bytes are no model of that format.
+  virtual std::unique_ptr<EngineModel> load(ByteSource& source,
+                                            const EngineLoadOptions& options) = 0;
+};
+
+// The one function a plug-in exports, extern "C", never throws. Returns the engine (static
+// storage), or NULL with *error pointing to static text, e.g. when `build_id` is not the plug-in's
+// own.
+using EnginePluginEntry = Engine* (*)(const char* build_id, const char** error) noexcept;
+inline constexpr const char* kEnginePluginSymbol = "ptsecure_engine_plugin";
+
+}  // namespace ptsecure

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>
+#include <ATen/core/jit_type_base.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "libptsecure/value/spec.hpp"
+#include "libptsecure/value/value.hpp"
+
+// Values to and from what TorchScript works on. Tensors cross without a copy wherever that is safe.
+namespace ptsecure::torch_plugin {
+
+// How arguments are taken over, the same for all arguments of one call.
+struct TakeOptions {
+  at::Device device = at::kCPU;  // tensors that lie elsewhere are copied there
+  bool copy_tensors = false;     // when the method may write to its inputs
+  bool copy_unowned = false;     // when the model may keep its inputs beyond the call
+};
+
+// The kind of value that a schema type takes; nullopt = any of several.
+std::optional<ValueKind> kind_of(const c10::Type& type);
+
+// `where` names the argument for error messages, e.g. "input 'x' of forward". Tensors made from
+// memory that nobody owns are also put into `unowned`, so that a result sharing that memory is seen.
+// Throws Error(Status::invalid_input) when the value does not fit the type.
+c10::IValue take_value(const Value& value, const c10::TypePtr& type, const TakeOptions& options,
+                       const std::string& where, std::vector<at::Tensor>& unowned);
+
+// Results own their memory alone: a tensor that something else still refers to (the model's state,
+// its weights, an input) is copied; others keep their storage, made contiguous when they are not.
+// Throws Error(Status::unsupported) for what a value tree cannot hold.
+Value give_value(c10::IValue&& result, const std::string& where);
+
+at::ScalarType scalar_type(DType dtype);
+std::optional<DType> dtype_of(at::ScalarType type);
+at::Device at_device(Device device);
+
+}  // namespace ptsecure::torch_plugin

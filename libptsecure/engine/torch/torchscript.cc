@@ -1,0 +1,329 @@
+#include "libptsecure/engine/torch/torchscript.hpp"
+
+#include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
+#include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/serialization/import.h>
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "libptsecure/engine/torch/analysis.hpp"
+#include "libptsecure/engine/torch/archive.hpp"
+#include "libptsecure/engine/torch/convert.hpp"
+#include "libptsecure/engine/torch/errors.hpp"
+#include "libptsecure/engine/torch/module_state.hpp"
+#include "libptsecure/engine/torch/pickle_globals.hpp"
+#include "libptsecure/engine/torch/read_adapter.hpp"
+#include "libptsecure/engine/torch/threads.hpp"
+
+namespace ptsecure::torch_plugin {
+namespace {
+
+namespace jit = torch::jit;
+using caffe2::serialize::PyTorchStreamReader;
+
+// What is known of a method before it is called; shared by all forks of a model.
+struct CallableMethod {
+  std::string name;
+  jit::Function* function = nullptr;
+  struct Parameter {
+    c10::TypePtr type;
+    std::optional<c10::IValue> fallback;
+    std::string where;  // "input 'x' of forward"
+  };
+  std::vector<Parameter> parameters;
+  TakeOptions take;
+};
+
+struct ModelCommon {
+  ModelDescription description;
+  std::vector<CallableMethod> methods;
+  int intra_op_threads = 0;
+  bool copy_parameters = false;  // when forking: the model changes them
+  bool inspect_only = false;
+};
+
+class TorchscriptModel final : public EngineModel {
+ public:
+  TorchscriptModel(jit::Module module, std::shared_ptr<const ModelCommon> common)
+      : module_(std::move(module)), self_(module_._ivalue()), common_(std::move(common)) {}
+
+  const ModelDescription& description() const override { return common_->description; }
+
+  Value infer(const std::string& name, std::span<const Value> arguments) override {
+    if (common_->inspect_only) {
+      throw Error(Status::invalid_argument,
+                  "the model was loaded only to be described; load it without inspect_only to run it");
+    }
+    const CallableMethod& method = find(name);
+    try {
+      return run(method, arguments);
+    } catch (...) {
+      rethrow_as_error(name);
+    }
+  }
+
+  std::unique_ptr<EngineModel> fork() const override {
+    if (!common_->description.stateful) {
+      return std::make_unique<TorchscriptModel>(module_, common_);
+    }
+    try {
+      const std::lock_guard lock(running_);
+      const c10::InferenceMode inference;
+      return std::make_unique<TorchscriptModel>(fork_module(module_, common_->copy_parameters),
+                                                common_);
+    } catch (...) {
+      rethrow_as_error("fork");
+    }
+  }
+
+ private:
+  const CallableMethod& find(const std::string& name) const {
+    for (const CallableMethod& method : common_->methods) {
+      if (method.name == name) return method;
+    }
+    std::string names;
+    for (const CallableMethod& method : common_->methods) {
+      names += (names.empty() ? "" : ", ") + method.name;
+    }
+    throw Error(Status::invalid_input, "the model has no method \"" + name + "\"; it has " +
+                                           (names.empty() ? "none that can be called" : names));
+  }
+
+  Value run(const CallableMethod& method, std::span<const Value> arguments) {
+    const c10::InferenceMode inference;
+    const IntraOpThreads threads(common_->intra_op_threads);
+    std::vector<at::Tensor> unowned;
+    jit::Stack stack;
+    take_arguments(method, arguments, stack, unowned);
+    if (!common_->description.stateful) {
+      method.function->run(stack);
+      return give_value(std::move(stack.back()), method.name);
+    }
+    const std::lock_guard lock(running_);
+    method.function->run(stack);
+    return give_value(std::move(stack.back()), method.name);
+  }
+
+  void take_arguments(const CallableMethod& method, std::span<const Value> arguments,
+                      jit::Stack& stack, std::vector<at::Tensor>& unowned) const {
+    if (arguments.size() > method.parameters.size()) {
+      throw Error(Status::invalid_input, method.name + " takes at most " +
+                                             std::to_string(method.parameters.size()) +
+                                             " inputs, but was given " +
+                                             std::to_string(arguments.size()));
+    }
+    stack.reserve(method.parameters.size() + 1);
+    stack.push_back(self_);
+    for (std::size_t i = 0; i < method.parameters.size(); ++i) {
+      const CallableMethod::Parameter& parameter = method.parameters[i];
+      if (i < arguments.size()) {
+        stack.push_back(
+            take_value(arguments[i], parameter.type, method.take, parameter.where, unowned));
+      } else if (parameter.fallback) {
+        stack.push_back(parameter.fallback->deepcopy());
+      } else {
+        throw Error(Status::invalid_input, parameter.where + " is missing");
+      }
+    }
+  }
+
+  jit::Module module_;
+  c10::IValue self_;
+  std::shared_ptr<const ModelCommon> common_;
+  mutable std::mutex running_;  // held while a stateful model runs or is forked
+};
+
+std::string read_record(PyTorchStreamReader& reader, const std::string& name) {
+  if (!reader.hasRecord(name)) return {};
+  const auto [data, size] = reader.getRecord(name);
+  return {static_cast<const char*>(data.get()), size};
+}
+
+// Whether tensor bytes may arrive after the module was built: nothing that runs while it is built
+// may look at them.
+bool may_defer(PyTorchStreamReader& reader, const Archive& archive, std::string_view data_pickle) {
+  const auto globals = pickle_globals(data_pickle);
+  if (!globals || !rebuilds_plain_tensors_only(*globals)) return false;
+  const std::string byte_order = read_record(reader, "byteorder");
+  if (!byte_order.empty() && byte_order != "little") return false;
+  return std::none_of(archive.records().begin(), archive.records().end(), [&](const Record& record) {
+    return record.name.starts_with("code/") && record.name.ends_with(".py") &&
+           read_record(reader, record.name).find("__setstate__") != std::string::npos;
+  });
+}
+
+class Loader {
+ public:
+  Loader(ByteSource& source, const EngineLoadOptions& options)
+      : source_(source),
+        options_(options),
+        device_(options.inspect_only ? at::Device(at::kCPU) : at_device(options.device)),
+        archive_(source) {}
+
+  ~Loader() {
+    // What was noted points into memory that is about to go.
+    if (unfinished_) source_.discard_deferred();
+  }
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  jit::Module load() {
+    if (plan() && load_deferred()) {
+      if (options_.inspect_only) return *module_;
+      finish();
+      if (adapter_->headers_hold()) return *module_;
+    }
+    load_at_once();
+    if (!options_.inspect_only) finish();
+    return *module_;
+  }
+
+  std::uint64_t weight_bytes() const { return weight_bytes_; }
+
+ private:
+  // True when tensors can be deferred.
+  bool plan() {
+    const auto adapter = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/false);
+    try {
+      PyTorchStreamReader reader(adapter);
+      const std::string data_pickle = read_record(reader, "data.pkl");
+      require_torchscript(archive_, data_pickle);
+      return device_.is_cpu() && may_defer(reader, archive_, data_pickle);
+    } catch (...) {
+      rethrow_load_error(*adapter);
+    }
+  }
+
+  bool load_deferred() {
+    unfinished_ = true;
+    adapter_ = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/true);
+    try {
+      load_module();
+      if (storages_held_) return true;
+    } catch (const Error&) {
+      throw;
+    } catch (...) {
+      adapter_->rethrow_source_error();
+      // Told in full by the second attempt, if it fails too.
+    }
+    discard();
+    return false;
+  }
+
+  void load_at_once() {
+    adapter_ = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/false);
+    try {
+      load_module();
+    } catch (...) {
+      rethrow_load_error(*adapter_);
+    }
+  }
+
+  void load_module() {
+    module_.reset();
+    jit::ExtraFilesMap no_extra_files;
+    module_ = jit::load(adapter_, device_, no_extra_files, /*load_debug_files=*/false);
+    const ModuleStorages storages(*module_);
+    storages.check_bounds(*adapter_);
+    weight_bytes_ = storages.total_bytes();
+    storages_held_ = storages.hold(adapter_->deferred());
+  }
+
+  void discard() {
+    source_.discard_deferred();
+    unfinished_ = false;
+    module_.reset();
+  }
+
+  void finish() {
+    source_.finish();
+    unfinished_ = false;
+  }
+
+  [[noreturn]] static void rethrow_load_error(const ReadAdapter& adapter) {
+    adapter.rethrow_source_error();
+    try {
+      rethrow_as_error("the model could not be loaded");
+    } catch (const Error& error) {
+      if (error.status() != Status::engine) throw;
+      throw Error(Status::invalid_model, error.what());
+    }
+  }
+
+  ByteSource& source_;
+  const EngineLoadOptions& options_;
+  const at::Device device_;
+  const Archive archive_;
+  std::shared_ptr<ReadAdapter> adapter_;
+  std::optional<jit::Module> module_;
+  std::uint64_t weight_bytes_ = 0;
+  bool storages_held_ = false;
+  bool unfinished_ = false;
+};
+
+CallableMethod callable(jit::Function& function, const Effects& effects, bool stateful,
+                        at::Device device) {
+  CallableMethod method;
+  method.name = function.name();
+  method.function = &function;
+  method.take = {.device = device,
+                 .copy_tensors = effects.writes_inputs,
+                 .copy_unowned = stateful};
+  const auto& arguments = function.getSchema().arguments();
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    method.parameters.push_back(
+        {.type = arguments[i].type(),
+         .fallback = arguments[i].default_value(),
+         .where = "input '" + arguments[i].name() + "' of " + function.name()});
+  }
+  return method;
+}
+
+std::shared_ptr<const ModelCommon> describe(const jit::Module& module,
+                                            const EngineLoadOptions& options) {
+  auto common = std::make_shared<ModelCommon>();
+  common->intra_op_threads = options.intra_op_threads;
+  common->inspect_only = options.inspect_only;
+  const std::vector<jit::Function*> functions = callable_methods(module);
+  const std::vector<Effects> effects = find_effects(module, functions);
+  for (const Effects& each : effects) {
+    common->description.stateful |= each.writes_state;
+    common->copy_parameters |= each.writes_parameters;
+  }
+  for (std::size_t i = 0; i < functions.size(); ++i) {
+    common->description.methods.push_back(describe_method(*functions[i]));
+    common->methods.push_back(callable(*functions[i], effects[i], common->description.stateful,
+                                       at_device(options.device)));
+  }
+  return common;
+}
+
+}  // namespace
+
+std::unique_ptr<EngineModel> load_torchscript(ByteSource& source,
+                                              const EngineLoadOptions& options) {
+  std::optional<jit::Module> module;
+  std::uint64_t weight_bytes = 0;
+  {
+    Loader loader(source, options);
+    module = loader.load();
+    weight_bytes = loader.weight_bytes();
+  }
+  try {
+    const auto common = describe(*module, options);
+    const_cast<ModelCommon&>(*common).description.weight_bytes = weight_bytes;
+    return std::make_unique<TorchscriptModel>(std::move(*module), common);
+  } catch (...) {
+    rethrow_as_error("the model could not be described");
+  }
+}
+
+}  // namespace ptsecure::torch_plugin
