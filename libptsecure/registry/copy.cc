@@ -1,0 +1,28 @@
+#include "libptsecure/registry/package_state.hpp"
+#include "libptsecure/registry/publish.hpp"
+
+namespace ptsecure {
+
+std::uint64_t Registry::copy(std::string_view reference, const Keyring& keys,
+                             const Registry& target, const Keyring& target_keys,
+                             const PublishOptions& options) const {
+  const auto package = fetch(reference, keys, options.cancel);
+  const Manifest& source = package->manifest();
+  check_publish(source.name, target_keys, options);
+  OpenOptions open;
+  open.cancel = options.cancel;
+  const auto plain = package->open_source(open);
+  const auto input = callback_input(
+      plain->size(),
+      [&plain](std::uint64_t pos, void* dst, std::size_t n) { plain->read(pos, dst, n); });
+  Manifest manifest = source;
+  for (const auto& [key, value] : options.labels) manifest.labels.insert_or_assign(key, value);
+  const std::uint64_t version =
+      seal_and_commit(*target.store_, *target.pool_, std::move(manifest), *input, target_keys,
+                      options.progress, options.cancel);
+  if (!options.alias.empty())
+    target.set_published_alias(source.name, options.alias, version, target_keys, options.cancel);
+  return version;
+}
+
+}  // namespace ptsecure

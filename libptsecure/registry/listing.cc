@@ -1,0 +1,71 @@
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "libptsecure/crypto/jws.hpp"
+#include "libptsecure/registry/resolve.hpp"
+#include "libptsecure/value/json_spec.hpp"
+
+namespace ptsecure {
+namespace {
+
+using nlohmann::ordered_json;
+
+// What the index says about a version; a manifest that can't be read is shown as damaged, not
+// hidden.
+ordered_json index_entry(const VersionRow& row) {
+  ordered_json entry{{"version", row.version}};
+  try {
+    const Manifest manifest = Manifest::from_json(as_text(jws_payload_unverified(row.manifest)));
+    entry["format"] = manifest.format;
+    entry["created"] = manifest.created;
+    entry["size"] = manifest.payload("model").plaintext_size;
+    entry["labels"] = manifest.labels;
+  } catch (const Error&) {
+    entry["damaged"] = true;
+  }
+  return entry;
+}
+
+std::size_t page_size(std::uint64_t limit) {
+  return limit == 0 ? std::numeric_limits<std::int32_t>::max() : static_cast<std::size_t>(limit);
+}
+
+}  // namespace
+
+std::string Registry::list_json(const std::string& after, std::uint64_t limit) const {
+  ordered_json out{{"verified", false}, {"models", ordered_json::array()}};
+  for (const ModelRow& model : store_->models(after, page_size(limit), {})) {
+    ordered_json entry{{"name", model.name}};
+    entry.update(index_entry(model.newest));
+    entry["aliases"] = store_->chains({"alias", model.name}, {});
+    out["models"].push_back(std::move(entry));
+  }
+  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+std::string Registry::list_versions_json(const std::string& name, std::uint64_t before,
+                                         std::uint64_t limit) const {
+  check_name(name, "model name");
+  const auto rows = store_->versions(name, before, page_size(limit), {});
+  if (rows.empty() && before == 0) {
+    throw Error(Status::not_found, "there is no model '" + name + "' in " + store_->display_uri());
+  }
+  ordered_json out{{"verified", false}, {"name", name}, {"versions", ordered_json::array()}};
+  for (const VersionRow& row : rows) out["versions"].push_back(index_entry(row));
+  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+std::string Registry::show_json(std::string_view reference, const Keyring& keys) const {
+  const VerifiedVersion version = resolve(*store_, keys, Reference::parse(reference), {});
+  ordered_json out = ordered_json::parse(version.json);
+  const KeyBody key = read_key(*store_, keys, version.manifest->payload("model"), {});
+  out["signer"] = version.signer;
+  out["key_status"] = key_status_name(key.status);
+  out["aliases"] = ordered_json::array();
+  for (const AliasInfo& alias : aliases(version.manifest->name, keys, {})) {
+    if (alias.version == version.manifest->version) out["aliases"].push_back(alias.alias);
+  }
+  return out.dump();
+}
+
+}  // namespace ptsecure

@@ -1,0 +1,128 @@
+#include <charconv>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "libptsecure/registry/registry.hpp"
+#include "libptsecure/value/json_spec.hpp"
+#include "libptsecure/value/tensor.hpp"
+#include "libptsecure/value/v2_json.hpp"
+
+namespace ptsecure {
+namespace {
+
+constexpr std::string_view kForward = "forward";
+
+std::string platform_of(const Manifest& manifest) {
+  return manifest.format == kTorchScript ? "pytorch_torchscript" : "pytorch_" + manifest.format;
+}
+
+std::string metadata(const Manifest& manifest, const ModelDescription& description,
+                     const std::vector<MethodSpec>& methods) {
+  auto out = nlohmann::ordered_json::parse(
+      v2_metadata_json(manifest.name, {std::to_string(manifest.version)}, platform_of(manifest),
+                       manifest.inputs, manifest.outputs));
+  out["stateful"] = description.stateful;
+  out["weight_bytes"] = description.weight_bytes;
+  auto& names = out["methods"] = nlohmann::ordered_json::array();
+  for (const MethodSpec& method : methods) names.push_back(method.name);
+  return out.dump();
+}
+
+Value zeros(const ValueSpec& spec) {
+  if (spec.kind != ValueKind::tensor || !spec.dtype || !spec.shape) {
+    throw Error(Status::invalid_argument,
+                "warm-up needs the datatype and shape of every input, and those of '" + spec.name +
+                    "' are not known; publish the model with a sample");
+  }
+  std::vector<std::int64_t> shape = *spec.shape;
+  for (std::int64_t& extent : shape) extent = extent < 0 ? 1 : extent;
+  Tensor tensor = make_tensor(*spec.dtype, Dims(shape));
+  if (const std::size_t size = tensor.nbytes(); size != 0) std::memset(tensor.data, 0, size);
+  return tensor;
+}
+
+}  // namespace
+
+Device parse_device(std::string_view text) {
+  if (text.empty() || text == "cpu") return {};
+  if (text == "cuda") return {DeviceType::cuda, 0};
+  constexpr std::string_view kCuda = "cuda:";
+  std::int32_t index = -1;
+  if (text.starts_with(kCuda)) {
+    const auto [end, error] =
+        std::from_chars(text.data() + kCuda.size(), text.data() + text.size(), index);
+    if (error != std::errc{} || end != text.data() + text.size()) index = -1;
+  }
+  if (index < 0) {
+    throw Error(Status::invalid_argument, "a device is \"cpu\", \"cuda\" or \"cuda:N\", not \"" +
+                                              printable_name(text) + "\"");
+  }
+  return {DeviceType::cuda, index};
+}
+
+LoadedModel::LoadedModel(std::shared_ptr<const Manifest> manifest,
+                         std::unique_ptr<EngineModel> engine)
+    : manifest_(std::move(manifest)),
+      engine_(std::move(engine)),
+      methods_(engine_->description().methods) {
+  for (MethodSpec& method : methods_) {
+    if (method.name != kForward) continue;
+    method.inputs = manifest_->inputs;
+    method.outputs = manifest_->outputs;
+  }
+  metadata_json_ = metadata(*manifest_, engine_->description(), methods_);
+}
+
+const MethodSpec& LoadedModel::method(std::string_view name) const {
+  if (name.empty()) name = kForward;
+  for (const MethodSpec& method : methods_) {
+    if (method.name == name) return method;
+  }
+  std::string known;
+  for (const MethodSpec& method : methods_) known += (known.empty() ? "" : ", ") + method.name;
+  throw Error(Status::not_found,
+              "the model has no method '" + printable_name(name) + "'; it has: " + known);
+}
+
+Value LoadedModel::infer(std::string_view method_name, std::span<const Value> inputs,
+                         std::span<const NamedValue> named) const {
+  const MethodSpec& spec = method(method_name);
+  if (named.empty() && inputs_match(spec.inputs, inputs)) return engine_->infer(spec.name, inputs);
+  const std::vector<Value> bound = bind_inputs(spec.inputs, inputs, named);
+  return engine_->infer(spec.name, bound);
+}
+
+std::string LoadedModel::infer_json(std::string_view method_name, std::string_view request) const {
+  const MethodSpec& spec = method(method_name);
+  const V2Request parsed = parse_v2_request(request, spec.inputs);
+  const Value result = infer(method_name, {}, parsed.inputs);
+  return v2_response_json(manifest_->name, std::to_string(manifest_->version), parsed.id, result,
+                          spec.outputs, parsed.outputs);
+}
+
+std::string LoadedModel::result_json(std::string_view method_name, const Value& result) const {
+  return v2_response_json(manifest_->name, std::to_string(manifest_->version), {}, result,
+                          method(method_name).outputs);
+}
+
+std::string LoadedModel::example_json() const {
+  return v2_example_request(manifest_->inputs);
+}
+
+std::shared_ptr<LoadedModel> LoadedModel::fork() const {
+  return std::shared_ptr<LoadedModel>(new LoadedModel(manifest_, engine_->fork()));
+}
+
+void LoadedModel::warm_up(int runs) const {
+  std::vector<Value> inputs;
+  for (const ValueSpec& spec : manifest_->inputs) {
+    if (spec.optional) break;
+    inputs.push_back(zeros(spec));
+  }
+  const std::unique_ptr<EngineModel> scratch =
+      engine_->description().stateful ? engine_->fork() : nullptr;
+  EngineModel& engine = scratch ? *scratch : *engine_;
+  for (int run = 0; run < runs; ++run) engine.infer(std::string(kForward), inputs);
+}
+
+}  // namespace ptsecure

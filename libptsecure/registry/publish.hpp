@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "libptsecure/registry/registry.hpp"
+
+namespace ptsecure {
+
+// Seals `input` as the next version of `manifest.name` and commits it: reserve, payload, digests,
+// wrapped key, key record, signed manifest. Fills in store id, version, time and payloads; the rest
+// of the manifest is the caller's. Whatever fails before the commit gives the number up.
+std::uint64_t seal_and_commit(Store& store, ThreadPool& pool, Manifest manifest, PlainInput& input,
+                              const Keyring& keys, const Progress& progress,
+                              const CancelToken& cancel);
+
+// Throws what publishing with these options would fail on, before anything is read or sealed.
+void check_publish(const std::string& name, const Keyring& keys, const PublishOptions& options);
+
+}  // namespace ptsecure

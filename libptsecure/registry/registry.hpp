@@ -1,0 +1,183 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libptsecure/engine/engine.hpp"
+#include "libptsecure/keyring/keyring.hpp"
+#include "libptsecure/package/manifest.hpp"
+#include "libptsecure/package/payload.hpp"
+#include "libptsecure/package/reference.hpp"
+#include "libptsecure/store/store.hpp"
+#include "libptsecure/thread_pool.hpp"
+#include "libptsecure/value/validate.hpp"
+
+// Publishing, finding, verifying and opening models: what ties crypto, package, keyring, store and
+// engine together. Everything that comes from a store is verified here before it is believed.
+namespace ptsecure {
+
+struct PublishOptions {
+  std::string format;  // "torchscript", "opaque"; empty = torchscript
+  std::string alias;   // empty = none
+  std::map<std::string, std::string> labels;
+  std::vector<Value> sample;  // inputs of forward; empty = datatypes and shapes stay unknown
+  std::string sample_json;    // the same as a V2 JSON request; empty = none
+  std::string torch_dir;
+  Progress progress;
+  CancelToken cancel;
+};
+
+struct OpenOptions {
+  VerifyLevel level = VerifyLevel::signed_;
+  std::string device;  // "cpu", "cuda", "cuda:N"; empty = cpu
+  int intra_op_threads = 0;
+  int warm_up_runs = 0;
+  std::string torch_dir;
+  Progress progress;
+  CancelToken cancel;
+};
+
+// Thrown instead of the alias's own error when the version was committed and only the alias failed.
+class AliasError : public Error {
+ public:
+  AliasError(Status status, const std::string& message, std::uint64_t version)
+      : Error(status, message), version_(version) {}
+  std::uint64_t version() const noexcept { return version_; }
+
+ private:
+  std::uint64_t version_;
+};
+
+struct AliasInfo {
+  std::string alias;
+  std::uint64_t version = 0;
+  std::uint64_t sequence = 0;
+  std::string time;
+  std::string reason;
+};
+
+enum class KeyStatus { enabled, disabled, destroyed };
+
+inline constexpr std::string_view kTorchScript = "torchscript";
+inline constexpr std::string_view kOpaque = "opaque";  // any bytes; can't be run
+
+// "cpu", "cuda", "cuda:N"; empty = cpu. Throws Status::invalid_argument.
+Device parse_device(std::string_view text);
+
+// One finding of verify(): "manifest", "payload model", ...
+using CheckSink =
+    std::function<void(const std::string& check, Status status, const std::string& detail)>;
+
+class LoadedModel;
+
+// A version whose manifest has been verified and whose content key is enabled. Thread-safe.
+class Package {
+ public:
+  ~Package();
+  const Manifest& manifest() const;
+  const std::string& manifest_json() const;  // exactly as signed
+  const std::string& signer() const;         // kid of the manifest's signer
+
+  std::string example_json() const;  // a ready V2 infer request body
+
+  // The model's plaintext, in order, each block authenticated first.
+  void stream(const OpenOptions& options,
+              const std::function<void(std::uint64_t pos, ByteView plain)>& sink) const;
+  // The plaintext as a whole, in secret-free ordinary memory zeroed by the caller.
+  void decrypt(const OpenOptions& options, ByteSpan out) const;
+  std::shared_ptr<LoadedModel> load(const OpenOptions& options) const;
+  // Writes payload.bin, key-N.jwe, manifest.jws, digests.bin and README.txt to a new or empty
+  // folder.
+  void export_to(const std::string& folder, const OpenOptions& options) const;
+
+ private:
+  friend class Registry;
+  struct State;
+  explicit Package(std::unique_ptr<State> state);
+  std::unique_ptr<SealedSource> open_source(const OpenOptions& options) const;
+  std::unique_ptr<State> state_;
+};
+
+// A model ready to run. Thread-safe as EngineModel is.
+class LoadedModel {
+ public:
+  const Manifest& manifest() const { return *manifest_; }
+  const ModelDescription& description() const { return engine_->description(); }
+  // V2 model metadata with "stateful", "weight_bytes" and "methods".
+  const std::string& metadata_json() const { return metadata_json_; }
+  // The inputs and outputs of a method: the manifest's for forward, the engine's own otherwise.
+  // Throws Status::not_found listing the methods.
+  const MethodSpec& method(std::string_view name) const;
+
+  // Inputs, positional ones first, are bound and checked against the method before the engine sees
+  // them. Empty method = forward.
+  Value infer(std::string_view method, std::span<const Value> inputs,
+              std::span<const NamedValue> named = {}) const;
+  std::string infer_json(std::string_view method, std::string_view request) const;
+  // The V2 JSON response for what infer() returned.
+  std::string result_json(std::string_view method, const Value& result) const;
+  std::string example_json() const;
+  std::shared_ptr<LoadedModel> fork() const;
+
+ private:
+  friend class Package;
+  LoadedModel(std::shared_ptr<const Manifest> manifest, std::unique_ptr<EngineModel> engine);
+  void warm_up(int runs) const;
+  std::shared_ptr<const Manifest> manifest_;
+  std::unique_ptr<EngineModel> engine_;
+  std::vector<MethodSpec> methods_;
+  std::string metadata_json_;
+};
+
+// One store and its thread pool. Thread-safe; packages and models made from it keep what they need.
+class Registry {
+ public:
+  // threads: 0 = available_cores().
+  explicit Registry(std::shared_ptr<Store> store, unsigned threads = 0);
+
+  Store& store() const { return *store_; }
+
+  std::uint64_t publish(const std::string& name, PlainInput& input, const Keyring& keys,
+                        const PublishOptions& options) const;
+  std::unique_ptr<Package> fetch(std::string_view reference, const Keyring& keys,
+                                 const CancelToken& cancel) const;
+  // Re-seals a verified version into another store as its next version.
+  std::uint64_t copy(std::string_view reference, const Keyring& keys, const Registry& target,
+                     const Keyring& target_keys, const PublishOptions& options) const;
+
+  // Unverified index, as JSON (see pts_store_list and pts_store_list_versions).
+  std::string list_json(const std::string& after, std::uint64_t limit) const;
+  std::string list_versions_json(const std::string& name, std::uint64_t before,
+                                 std::uint64_t limit) const;
+  // Verified (see pts_store_show).
+  std::string show_json(std::string_view reference, const Keyring& keys) const;
+
+  void set_alias(const std::string& name, const std::string& alias, std::uint64_t version,
+                 const std::string& reason, const Keyring& keys, const CancelToken& cancel) const;
+  std::vector<AliasInfo> aliases(const std::string& name, const Keyring& keys,
+                                 const CancelToken& cancel) const;
+
+  void set_key_status(std::string_view reference, KeyStatus status, const std::string& reason,
+                      const Keyring& keys, const CancelToken& cancel) const;
+
+  // Every check about a reference; goes on after a failed one and returns the first failed status
+  // (with its detail), or nullopt when all hold.
+  std::optional<Error> verify(std::string_view reference, const Keyring& keys,
+                              const OpenOptions& options, const CheckSink& check) const;
+
+ private:
+  // The alias that a publish or copy asked for; a failure becomes an AliasError.
+  void set_published_alias(const std::string& name, const std::string& alias, std::uint64_t version,
+                           const Keyring& keys, const CancelToken& cancel) const;
+
+  std::shared_ptr<Store> store_;
+  std::shared_ptr<ThreadPool> pool_;
+};
+
+}  // namespace ptsecure

@@ -1,0 +1,117 @@
+#include "libptsecure/registry/package_state.hpp"
+
+namespace ptsecure {
+namespace {
+
+// Runs checks one after the other, reports each, and remembers the first that failed.
+class Checks {
+ public:
+  explicit Checks(const CheckSink& sink) : sink_(sink) {}
+
+  // True when `check` held. `check` returns one sentence about what it found.
+  template <class Check>
+  bool run(const std::string& name, Check check) {
+    try {
+      report(name, Status::ok, check());
+      return true;
+    } catch (const Error& error) {
+      if (error.status() == Status::cancelled) throw;
+      if (!first_) first_.emplace(error.status(), name + ": " + error.what());
+      report(name, error.status(), error.what());
+      return false;
+    }
+  }
+
+  const std::optional<Error>& first() const { return first_; }
+
+ private:
+  void report(const std::string& name, Status status, const std::string& detail) const {
+    if (sink_) sink_(name, status, detail);
+  }
+
+  const CheckSink& sink_;
+  std::optional<Error> first_;
+};
+
+std::string check_alias(Store& store, const Keyring& keys, const std::string& name,
+                        const std::string& alias, const CancelToken& cancel) {
+  const auto chain = Records(store, keys, cancel).all(alias_subject(name, alias));
+  if (chain.empty()) throw Error(Status::corrupt, "the alias has no records");
+  const AliasBody body = AliasBody::from_record(chain.back());
+  follow_alias(store, keys, name, alias, body, cancel);
+  return "points at version " + std::to_string(body.version) + ", record " +
+         std::to_string(chain.size());
+}
+
+}  // namespace
+
+std::optional<Error> Registry::verify(std::string_view reference, const Keyring& keys,
+                                      const OpenOptions& options, const CheckSink& sink) const {
+  const Reference parsed = Reference::parse(reference);
+  const CancelToken& cancel = options.cancel;
+  Checks checks(sink);
+  auto state = std::make_unique<Package::State>();
+  state->store = store_;
+  state->pool = pool_;
+  state->keys = keys;
+
+  checks.run("index", [&] {
+    store_->check(parsed.name, cancel);
+    return std::string("the store's own bookkeeping agrees with what is stored");
+  });
+  const bool resolved = checks.run("manifest", [&] {
+    state->version = resolve(*store_, keys, parsed, cancel);
+    return parsed.name + "/" + std::to_string(state->version.manifest->version) + ", signed by " +
+           state->version.signer;
+  });
+  if (resolved) {
+    const PayloadEntry& payload = state->payload();
+    const bool key = checks.run("key records", [&] {
+      Records(*store_, keys, cancel).all(key_subject(payload.sealed_name, payload.key_id));
+      state->key = read_key(*store_, keys, payload, cancel);
+      require_enabled(state->key, payload);
+      return "key " + payload.key_id + " is enabled";
+    });
+    SecretBytes dek;
+    if (key) {
+      checks.run("wrapped keys", [&] {
+        const auto wraps = read_wraps(*store_, state->key, payload, cancel);
+        try {
+          dek = keys.unwrap(wraps, payload.key_id);
+        } catch (const Error& error) {
+          if (error.status() != Status::no_key) throw;
+          return std::to_string(wraps.size()) +
+                 " recipients, as signed; this keyring opens none of them";
+        }
+        return std::to_string(wraps.size()) + " recipients, as signed, and this keyring opens one";
+      });
+    }
+    checks.run("payload " + payload.role, [&] {
+      OpenPayload open;
+      open.entry = &payload;
+      open.digests = read_digests(*store_, payload, cancel);
+      open.blob = read_payload(*store_, payload, cancel);
+      open.progress = options.progress;
+      open.cancel = cancel;
+      const std::string blocks = std::to_string(block_count(payload.stored_size)) + " blocks";
+      if (dek.size() == 0) {
+        verify_stored_blocks(payload, *open.blob, open.digests, *pool_, open.progress, cancel);
+        return blocks + " match the signed digests";
+      }
+      open_payload(std::move(open), dek.view(), *pool_)->verify();
+      return blocks + " match the signed digests and decrypt";
+    });
+  }
+  std::vector<std::string> aliases;
+  checks.run("aliases", [&] {
+    aliases = store_->chains({"alias", parsed.name}, cancel);
+    return std::to_string(aliases.size()) + " of this model";
+  });
+  for (const std::string& alias : aliases) {
+    checks.run("alias " + alias,
+               [&] { return check_alias(*store_, keys, parsed.name, alias, cancel); });
+  }
+  return checks.first();
+}
+
+}  // namespace ptsecure

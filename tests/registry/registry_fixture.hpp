@@ -1,0 +1,99 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "libptsecure/registry/registry.hpp"
+
+namespace ptsecure {
+
+namespace fs = std::filesystem;
+
+inline Bytes read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return Bytes(std::istreambuf_iterator<char>(in), {});
+}
+
+inline void write_file(const fs::path& path, ByteView bytes) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(reinterpret_cast<const char*>(bytes.data()),
+            static_cast<std::streamsize>(bytes.size()));
+  ASSERT_TRUE(out.good()) << path;
+}
+
+inline std::vector<fs::path> files_below(const fs::path& root) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  }
+  return files;
+}
+
+// Bytes that don't repeat, so that a block in the wrong place shows.
+inline Bytes model_bytes(std::size_t size, std::uint32_t seed = 1) {
+  Bytes bytes(size);
+  std::uint32_t state = seed * 2654435761U + 1;
+  for (auto& byte : bytes) {
+    state = state * 1664525U + 1013904223U;
+    byte = static_cast<std::uint8_t>(state >> 24);
+  }
+  return bytes;
+}
+
+template <class Call>
+Status status_of(Call call) {
+  try {
+    call();
+    return Status::ok;
+  } catch (const Error& error) {
+    return error.status();
+  }
+}
+
+// A folder store of opaque models and one keyring with every role.
+class RegistryTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "ptsecure-registry-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    root_ = pattern;
+    registry_ = std::make_unique<Registry>(open_store(store_path().string(), {}), 2);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  fs::path store_path() const { return root_ / "store"; }
+
+  std::uint64_t publish(const std::string& name, const Bytes& bytes,
+                        const PublishOptions& extra = {}, const Keyring* keys = nullptr) {
+    PublishOptions options = extra;
+    options.format = std::string(kOpaque);
+    const auto input = memory_input(bytes);
+    return registry_->publish(name, *input, keys ? *keys : keys_, options);
+  }
+
+  Bytes decrypt(const std::string& reference, const Keyring* keys = nullptr,
+                VerifyLevel level = VerifyLevel::signed_) {
+    OpenOptions options;
+    options.level = level;
+    const auto package = registry_->fetch(reference, keys ? *keys : keys_, {});
+    Bytes out(package->manifest().payload("model").plaintext_size);
+    package->decrypt(options, out);
+    return out;
+  }
+
+  std::optional<Error> verify(const std::string& reference, const Keyring* keys = nullptr) {
+    return registry_->verify(reference, keys ? *keys : keys_, {}, {});
+  }
+
+  fs::path root_;
+  Keyring keys_ = Keyring::generate();
+  std::unique_ptr<Registry> registry_;
+};
+
+}  // namespace ptsecure

@@ -1,0 +1,284 @@
+#include <nlohmann/json.hpp>
+
+#include "libptsecure/crypto/jws.hpp"
+#include "libptsecure/registry/subjects.hpp"
+#include "tests/registry/registry_fixture.hpp"
+
+namespace ptsecure {
+namespace {
+
+TEST_F(RegistryTest, PublishesAndOpensWhatWasPublished) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{1048520},
+                                 std::size_t{1048521}, std::size_t{3 * 1048576 + 7}}) {
+    const Bytes bytes = model_bytes(size);
+    const std::uint64_t version = publish("digits", bytes);
+    const std::string reference = "digits/" + std::to_string(version);
+    EXPECT_EQ(decrypt(reference), bytes);
+    EXPECT_EQ(decrypt(reference, nullptr, VerifyLevel::aead), bytes);
+    EXPECT_FALSE(verify(reference)) << verify(reference)->what();
+  }
+}
+
+TEST_F(RegistryTest, ReferencesMeanNewestNumberAndAlias) {
+  PublishOptions production;
+  production.alias = "production";
+  EXPECT_EQ(publish("digits", model_bytes(10, 1), production), 1U);
+  EXPECT_EQ(publish("digits", model_bytes(10, 2)), 2U);
+  EXPECT_EQ(decrypt("digits"), model_bytes(10, 2));
+  EXPECT_EQ(decrypt("digits/1"), model_bytes(10, 1));
+  EXPECT_EQ(decrypt("digits@production"), model_bytes(10, 1));
+  registry_->set_alias("digits", "production", 2, "better", keys_, {});
+  EXPECT_EQ(decrypt("digits@production"), model_bytes(10, 2));
+  const auto aliases = registry_->aliases("digits", keys_, {});
+  ASSERT_EQ(aliases.size(), 1U);
+  EXPECT_EQ(aliases[0].sequence, 2U);
+  EXPECT_EQ(aliases[0].reason, "better");
+}
+
+TEST_F(RegistryTest, WhatIsNotThereIsNotFound) {
+  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::not_found);  // no store yet
+  EXPECT_FALSE(fs::exists(store_path())) << "reading must not create a store";
+  publish("digits", model_bytes(10));
+  EXPECT_EQ(status_of([&] { decrypt("letters"); }), Status::not_found);
+  EXPECT_EQ(status_of([&] { decrypt("digits/2"); }), Status::not_found);
+  EXPECT_EQ(status_of([&] { decrypt("digits@production"); }), Status::not_found);
+  EXPECT_EQ(status_of([&] { decrypt("digits/01"); }), Status::invalid_argument);
+  EXPECT_EQ(status_of([&] { decrypt("../digits"); }), Status::invalid_argument);
+  EXPECT_EQ(status_of([&] { registry_->set_alias("digits", "production", 9, "", keys_, {}); }),
+            Status::not_found);
+}
+
+TEST_F(RegistryTest, RolesAreSeparate) {
+  const Keyring publisher = keys_.split(Role::publisher);
+  const Keyring opener = keys_.split(Role::opener);
+  const Keyring verifier = keys_.split(Role::verifier);
+  const Keyring operator_keys = keys_.split(Role::operator_);
+  const Bytes bytes = model_bytes(100);
+
+  EXPECT_EQ(publish("digits", bytes, {}, &publisher), 1U);
+  EXPECT_EQ(status_of([&] { publish("digits", bytes, {}, &opener); }), Status::no_key);
+  EXPECT_EQ(status_of([&] { publish("digits", bytes, {}, &operator_keys); }), Status::no_key);
+  PublishOptions alias;
+  alias.alias = "production";
+  EXPECT_EQ(status_of([&] { publish("digits", bytes, alias, &publisher); }), Status::no_key);
+  EXPECT_EQ(registry_->store().newest("digits", {})->version, 1U)
+      << "refused before a number was taken";
+
+  registry_->set_alias("digits", "production", 1, "", operator_keys, {});
+  EXPECT_EQ(status_of([&] { registry_->set_alias("digits", "production", 1, "", publisher, {}); }),
+            Status::no_key);
+
+  EXPECT_EQ(decrypt("digits@production", &opener), bytes);
+  EXPECT_EQ(status_of([&] { decrypt("digits", &publisher); }), Status::no_key);
+  EXPECT_EQ(status_of([&] { decrypt("digits", &verifier); }), Status::no_key);
+  EXPECT_FALSE(verify("digits@production", &verifier));
+}
+
+TEST_F(RegistryTest, KeysOfStrangersAreNotTrusted) {
+  const Keyring stranger = Keyring::generate();
+  publish("digits", model_bytes(100));
+  EXPECT_EQ(status_of([&] { decrypt("digits", &stranger); }), Status::untrusted);
+  publish("digits", model_bytes(100), {}, &stranger);
+  EXPECT_EQ(status_of([&] { decrypt("digits/2"); }), Status::untrusted);
+  EXPECT_EQ(status_of([&] { registry_->set_alias("digits", "production", 2, "", keys_, {}); }),
+            Status::untrusted);
+}
+
+TEST_F(RegistryTest, DisabledKeysAreRefusedAndDestroyedOnesStayDestroyed) {
+  publish("digits", model_bytes(100));
+  registry_->set_key_status("digits", KeyStatus::disabled, "leaked", keys_, {});
+  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::revoked);
+  EXPECT_TRUE(verify("digits"));
+  registry_->set_key_status("digits", KeyStatus::enabled, "false alarm", keys_, {});
+  EXPECT_EQ(decrypt("digits"), model_bytes(100));
+  registry_->set_key_status("digits", KeyStatus::destroyed, "gone", keys_, {});
+  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::revoked);
+  EXPECT_EQ(
+      status_of([&] { registry_->set_key_status("digits", KeyStatus::enabled, "", keys_, {}); }),
+      Status::revoked);
+  for (const auto& file : files_below(store_path())) {
+    EXPECT_EQ(as_text(read_file(file)).find("\"jwe\""), std::string_view::npos) << file;
+  }
+}
+
+TEST_F(RegistryTest, PublishersCantReenableAKey) {
+  publish("digits", model_bytes(100));
+  registry_->set_key_status("digits", KeyStatus::disabled, "leaked", keys_, {});
+  const Keyring publisher = keys_.split(Role::publisher);
+  EXPECT_EQ(status_of([&] {
+              registry_->set_key_status("digits", KeyStatus::enabled, "", publisher, {});
+            }),
+            Status::no_key);
+}
+
+TEST_F(RegistryTest, OneFlippedByteInAnyFileIsFound) {
+  PublishOptions options;
+  options.alias = "production";
+  options.labels = {{"run", "42"}};
+  publish("digits", model_bytes(5000), options);
+  registry_->set_alias("digits", "production", 1, "again", keys_, {});
+  ASSERT_FALSE(verify("digits"));
+  std::size_t flips = 0;
+  for (const auto& file : files_below(store_path())) {
+    const Bytes original = read_file(file);
+    ASSERT_FALSE(original.empty()) << file << ": an empty file can't be checked by anybody";
+    const std::size_t step = std::max<std::size_t>(1, original.size() / 40);
+    for (std::size_t at = 0; at < original.size();
+         at += at + step < original.size() || at + 1 == original.size()
+                   ? step
+                   : original.size() - 1 - at) {
+      for (const std::uint8_t mask : {0x01, 0x20, 0x80}) {
+        Bytes flipped = original;
+        flipped[at] ^= mask;
+        write_file(file, flipped);
+        EXPECT_TRUE(
+            Registry(open_store(store_path().string(), {}), 2).verify("digits", keys_, {}, {}))
+            << file << " byte " << at << " xor " << int{mask};
+        ++flips;
+      }
+    }
+    write_file(file, original);
+  }
+  EXPECT_GT(flips, 500U);
+  EXPECT_FALSE(verify("digits")) << verify("digits")->what();
+}
+
+TEST_F(RegistryTest, ManifestsCantMoveBetweenVersionsNamesAndStores) {
+  publish("digits", model_bytes(100, 1));
+  publish("digits", model_bytes(100, 2));
+  publish("letters", model_bytes(100, 3));
+  Store& store = registry_->store();
+  const VersionRow one = *store.find("digits", 1, {});
+  const auto put = [&](const std::string& name, const std::string& manifest) {
+    const Reservation reservation = store.reserve(name, {});
+    store.commit(reservation, manifest, {});
+    return name + "/" + std::to_string(reservation.version);
+  };
+  EXPECT_EQ(status_of([&] { decrypt(put("digits", one.manifest)); }),
+            Status::untrusted);  // old as newest
+  EXPECT_EQ(status_of([&] { decrypt(put("letters", one.manifest)); }),
+            Status::untrusted);  // another name
+
+  const auto other = open_store((root_ / "staging").string(), {});
+  other->ensure_created({});
+  const Reservation reservation = other->reserve("digits", {});
+  other->commit(reservation, one.manifest, {});
+  EXPECT_EQ(status_of([&] { Registry(other, 1).fetch("digits/1", keys_, {}); }), Status::untrusted);
+}
+
+TEST_F(RegistryTest, UnsignedAndForeignManifestsAreRefused) {
+  publish("digits", model_bytes(100));
+  Store& store = registry_->store();
+  const std::string good = store.find("digits", 1, {})->manifest;
+  const std::string payload = good.substr(good.find('.') + 1, good.rfind('.') - good.find('.') - 1);
+  const std::string none =
+      "eyJhbGciOiJub25lIiwidHlwIjoicHRzZWN1cmUtbWFuaWZlc3QrandzIn0." + payload + ".";
+  for (const std::string& bad : {none, payload, std::string(""), std::string("..."), good + ".x",
+                                 good.substr(0, good.size() - 2)}) {
+    const Reservation reservation = store.reserve("digits", {});
+    store.commit(reservation, bad, {});
+    const Status status = status_of([&] { decrypt("digits"); });
+    EXPECT_TRUE(status == Status::untrusted || status == Status::corrupt)
+        << bad.substr(0, 20) << status_name(status);
+  }
+  // A manifest's payload signed as another kind of record.
+  const Bytes manifest = jws_payload_unverified(good);
+  const Reservation reservation = store.reserve("digits", {});
+  store.commit(reservation, keys_.sign(RecordKind::alias, "digits", manifest), {});
+  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::untrusted);
+}
+
+TEST_F(RegistryTest, WrappedKeysCantBeSwapped) {
+  publish("digits", model_bytes(100, 1));
+  publish("letters", model_bytes(100, 2));
+  Store& store = registry_->store();
+  const auto key_id = [&](const char* reference) {
+    return registry_->fetch(reference, keys_, {})->manifest().payload("model").key_id;
+  };
+  const std::string digits = key_id("digits");
+  const std::string letters = key_id("letters");
+  const std::string foreign = *store.get_wraps(letters, 1, {});
+  store.remove_wraps(digits, {});
+  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::corrupt);
+  store.put_wraps(digits, 1, foreign, {});
+  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::corrupt);
+}
+
+TEST_F(RegistryTest, RecordsCantMoveBetweenChains) {
+  PublishOptions production;
+  production.alias = "production";
+  publish("digits", model_bytes(100, 1), production);
+  Store& store = registry_->store();
+  const std::string record =
+      store.last_record({"alias", "digits", "production"}, ReadConcern::majority, {})->record;
+  store.append_record({"alias", "digits", "canary"}, 1, record, {});
+  EXPECT_EQ(status_of([&] { decrypt("digits@canary"); }), Status::untrusted);
+  store.append_record({"alias", "digits", "production"}, 2, record, {});
+  EXPECT_EQ(status_of([&] { decrypt("digits@production"); }), Status::untrusted);
+}
+
+TEST_F(RegistryTest, CopiesAreSealedAndSignedAnew) {
+  PublishOptions options;
+  options.labels = {{"run", "42"}};
+  publish("digits", model_bytes(3000000), options);
+  Registry target(open_store((root_ / "production").string(), {}), 2);
+  const Keyring target_keys = Keyring::generate();
+  PublishOptions copy;
+  copy.alias = "production";
+  EXPECT_EQ(registry_->copy("digits", keys_, target, target_keys, copy), 1U);
+  const auto package = target.fetch("digits@production", target_keys, {});
+  Bytes out(package->manifest().payload("model").plaintext_size);
+  package->decrypt({}, out);
+  EXPECT_EQ(out, model_bytes(3000000));
+  EXPECT_EQ(package->manifest().labels.at("run"), "42");
+  EXPECT_NE(package->manifest().store_id,
+            registry_->fetch("digits", keys_, {})->manifest().store_id);
+  EXPECT_EQ(status_of([&] { target.fetch("digits", keys_, {}); }), Status::untrusted);
+}
+
+TEST_F(RegistryTest, ListsAreMarkedUnverified) {
+  publish("digits", model_bytes(100));
+  publish("digits", model_bytes(200));
+  publish("letters", model_bytes(300));
+  const auto models = nlohmann::json::parse(registry_->list_json("", 0));
+  EXPECT_EQ(models.at("verified"), false);
+  ASSERT_EQ(models.at("models").size(), 2U);
+  EXPECT_EQ(models["models"][0]["version"], 2);
+  EXPECT_EQ(models["models"][0]["size"], 200);
+  const auto versions = nlohmann::json::parse(registry_->list_versions_json("digits", 0, 0));
+  ASSERT_EQ(versions.at("versions").size(), 2U);
+  EXPECT_EQ(versions["versions"][1]["version"], 1);
+  EXPECT_EQ(status_of([&] { registry_->list_versions_json("nothing", 0, 0); }), Status::not_found);
+}
+
+TEST_F(RegistryTest, ExportedPartsAreWhatIsStored) {
+  publish("digits", model_bytes(2500000));
+  const fs::path folder = root_ / "export";
+  registry_->fetch("digits", keys_, {})->export_to(folder.string(), {});
+  for (const char* file :
+       {"payload.bin", "digests.bin", "manifest.jws", "key-1.jwe", "README.txt"}) {
+    EXPECT_GT(fs::file_size(folder / file), 0U) << file;
+  }
+  EXPECT_EQ(
+      status_of([&] { registry_->fetch("digits", keys_, {})->export_to(folder.string(), {}); }),
+      Status::already_exists);
+}
+
+TEST_F(RegistryTest, CancelledAndFailedPublishesLeaveNothingVisible) {
+  PublishOptions cancelled;
+  cancelled.cancel = CancelToken::make();
+  cancelled.cancel.cancel();
+  EXPECT_EQ(status_of([&] { publish("digits", model_bytes(100), cancelled); }), Status::cancelled);
+  PublishOptions stops;
+  stops.format = std::string(kOpaque);
+  const auto failing = callback_input(5000000, [](std::uint64_t pos, void*, std::size_t) {
+    if (pos > 2000000) throw Error(Status::io, "the disk is gone");
+  });
+  EXPECT_EQ(status_of([&] { registry_->publish("digits", *failing, keys_, stops); }), Status::io);
+  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::not_found);
+  publish("digits", model_bytes(100));
+  EXPECT_EQ(decrypt("digits"), model_bytes(100));
+}
+
+}  // namespace
+}  // namespace ptsecure
