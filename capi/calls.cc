@@ -1,0 +1,115 @@
+#include "capi/calls.hpp"
+
+#include <string>
+
+#include "capi/guard.hpp"
+#include "capi/options.hpp"
+
+namespace ptsecure::capi {
+namespace {
+
+constexpr std::size_t kFirstPublishOptions = 88;
+constexpr std::size_t kFirstOpenOptions = 48;
+static_assert(sizeof(pts_publish_options) >= kFirstPublishOptions);
+static_assert(sizeof(pts_open_options) >= kFirstOpenOptions);
+static_assert(PTS_VERIFY_SIGNED == static_cast<int>(VerifyLevel::signed_));
+static_assert(PTS_VERIFY_AEAD == static_cast<int>(VerifyLevel::aead));
+
+std::map<std::string, std::string> labels_of(const pts_publish_options& options) {
+  std::map<std::string, std::string> labels;
+  if (options.label_count == 0) return labels;
+  need(options.label_keys, "label_keys");
+  need(options.label_values, "label_values");
+  for (std::size_t i = 0; i < options.label_count; ++i) {
+    const std::string key(check_utf8(need_text(options.label_keys[i], "a label's key"),
+                                     "a label's key"));
+    const std::string_view value =
+        check_utf8(need_text(options.label_values[i], "a label's value"), "a label's value");
+    if (key.empty()) throw Error(Status::invalid_argument, "a label's key must not be empty");
+    if (!labels.emplace(key, value).second) {
+      throw Error(Status::invalid_argument, "the label '" + key + "' is given twice");
+    }
+  }
+  return labels;
+}
+
+}  // namespace
+
+Progress ProgressRelay::progress() {
+  if (callback_ == nullptr) return {};
+  return [this](std::uint64_t done, std::uint64_t total) { (*this)(done, total); };
+}
+
+void ProgressRelay::operator()(std::uint64_t done, std::uint64_t total) {
+  total_.store(total, std::memory_order_relaxed);
+  if (!stopped_.load(std::memory_order_relaxed) && std::this_thread::get_id() == thread_) {
+    complete_ = done == total;
+    if (callback_(user_, done, total) != 0) stopped_.store(true, std::memory_order_relaxed);
+  }
+  if (stopped_.load(std::memory_order_relaxed)) {
+    throw Error(Status::cancelled, "the operation was cancelled by its progress callback");
+  }
+}
+
+void ProgressRelay::finish() noexcept {
+  if (callback_ == nullptr || complete_) return;
+  const std::uint64_t total = total_.load(std::memory_order_relaxed);
+  callback_(user_, total, total);
+}
+
+CancelToken token_of(const pts_cancel* cancel) noexcept {
+  return cancel == nullptr ? CancelToken() : cancel->token;
+}
+
+PublishOptions publish_options(const pts_publish_options* given, ProgressRelay& relay) {
+  const pts_publish_options known =
+      known_part(given, pts_publish_options PTS_PUBLISH_OPTIONS_INIT, kFirstPublishOptions,
+                 "pts_publish_options");
+  PublishOptions options;
+  options.format = text_or_empty(known.format);
+  options.alias = text_or_empty(known.alias);
+  options.labels = labels_of(known);
+  if (known.sample_count != 0) {
+    need(known.sample, "sample");
+    for (std::size_t i = 0; i < known.sample_count; ++i) {
+      options.sample.push_back(*unwrap(&need(known.sample[i], "an input of sample")));
+    }
+  }
+  options.sample_json = text_or_empty(known.sample_json);
+  options.torch_dir = text_or_empty(known.torch_dir);
+  options.progress = relay.progress();
+  options.cancel = token_of(known.cancel);
+  return options;
+}
+
+OpenOptions open_options(const pts_open_options* given, ProgressRelay& relay) {
+  const pts_open_options known = known_part(given, pts_open_options PTS_OPEN_OPTIONS_INIT,
+                                            kFirstOpenOptions, "pts_open_options");
+  if (known.verify != PTS_VERIFY_SIGNED && known.verify != PTS_VERIFY_AEAD) {
+    throw Error(Status::invalid_argument, "verify must be PTS_VERIFY_SIGNED (0) or PTS_VERIFY_AEAD "
+                                          "(1), not " + std::to_string(known.verify));
+  }
+  if (known.intra_op_threads < 0 || known.warm_up_runs < 0) {
+    throw Error(Status::invalid_argument,
+                "intra_op_threads and warm_up_runs must not be negative");
+  }
+  OpenOptions options;
+  options.level = static_cast<VerifyLevel>(known.verify);
+  options.device = text_or_empty(known.device);
+  options.intra_op_threads = known.intra_op_threads;
+  options.warm_up_runs = known.warm_up_runs;
+  options.torch_dir = text_or_empty(known.torch_dir);
+  options.progress = relay.progress();
+  options.cancel = token_of(known.cancel);
+  return options;
+}
+
+}  // namespace ptsecure::capi
+
+void pts_publish_options_init(pts_publish_options* options) {
+  if (options != nullptr) *options = pts_publish_options PTS_PUBLISH_OPTIONS_INIT;
+}
+
+void pts_open_options_init(pts_open_options* options) {
+  if (options != nullptr) *options = pts_open_options PTS_OPEN_OPTIONS_INIT;
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of ptsecure/ptsecure.hpp; include that.
+#ifndef PTSECURE_CPP_MODEL_HPP_
+#define PTSECURE_CPP_MODEL_HPP_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ptsecure/cpp/value.hpp"
+
+namespace pts {
+
+enum class Verify : std::int32_t { signed_ = PTS_VERIFY_SIGNED, aead = PTS_VERIFY_AEAD };
+
+struct OpenOptions {
+  Verify verify = Verify::signed_;
+  std::string device;  // empty = "cpu"
+  int intra_op_threads = 0;
+  int warm_up_runs = 0;
+  std::string torch_dir;
+  const Cancel* cancel = nullptr;
+  Progress progress;
+};
+
+struct InferOptions {
+  std::string method;                    // empty = "forward"
+  std::vector<std::string> input_names;  // empty = by position; "" = by position
+};
+
+namespace detail {
+
+using LogFunction = std::function<void(std::int32_t level, std::string_view message)>;
+
+inline pts_open_options c_options(const OpenOptions& options) {
+  pts_open_options raw = PTS_OPEN_OPTIONS_INIT;
+  raw.verify = static_cast<std::int32_t>(options.verify);
+  raw.device = or_null(options.device);
+  raw.intra_op_threads = options.intra_op_threads;
+  raw.warm_up_runs = options.warm_up_runs;
+  raw.torch_dir = or_null(options.torch_dir);
+  raw.cancel = options.cancel == nullptr ? nullptr : options.cancel->get();
+  return raw;
+}
+
+}  // namespace detail
+
+class Model {
+ public:
+  explicit Model(pts_model* handle, std::shared_ptr<const detail::LogFunction> log = nullptr) noexcept
+      : log_(std::move(log)), handle_(handle) {}
+
+  std::string name() const { return pts_model_name(get()); }
+  std::uint64_t version() const noexcept { return pts_model_version(get()); }
+  // JSON, see pts_model_metadata.
+  std::string metadata() const { return pts_model_metadata(get()); }
+  // A ready V2 request body.
+  std::string example() const {
+    return detail::text(
+        [&](char** out, pts_error* error) { return pts_model_example(get(), out, error); });
+  }
+
+  // Runs `forward` on the inputs: model(x), model(x, y).
+  template <typename... Inputs>
+  Value operator()(const Inputs&... inputs) const {
+    const std::array<const pts_value*, sizeof...(Inputs)> raw{inputs.get()...};
+    return infer(raw.data(), raw.size(), nullptr);
+  }
+  Value infer(const std::vector<ValueView>& inputs, const InferOptions& options = {}) const {
+    std::vector<const pts_value*> raw;
+    for (const ValueView& input : inputs) raw.push_back(input.get());
+    std::vector<const char*> names;
+    for (const std::string& name : options.input_names) names.push_back(detail::or_null(name));
+    if (!names.empty() && names.size() != raw.size()) {
+      throw Error(PTS_INVALID_ARGUMENT, "input_names must be empty or have one entry per input");
+    }
+    pts_infer_options c_options = PTS_INFER_OPTIONS_INIT;
+    c_options.method = detail::or_null(options.method);
+    c_options.input_names = names.empty() ? nullptr : names.data();
+    return infer(raw.data(), raw.size(), &c_options);
+  }
+  // V2 JSON in and out.
+  std::string infer_json(std::string_view request, const std::string& method = {}) const {
+    pts_infer_options options = PTS_INFER_OPTIONS_INIT;
+    options.method = detail::or_null(method);
+    return detail::text([&](char** out, pts_error* error) {
+      return pts_model_infer_json(get(), request.data(), request.size(), &options, out, error);
+    });
+  }
+  // What infer() returned, as the V2 JSON response that infer_json would give.
+  std::string result_json(ValueView result, const std::string& method = {}) const {
+    pts_infer_options options = PTS_INFER_OPTIONS_INIT;
+    options.method = detail::or_null(method);
+    return detail::text([&](char** out, pts_error* error) {
+      return pts_model_result_json(get(), result.get(), &options, out, error);
+    });
+  }
+  // Shares the weights, owns its state.
+  Model fork() const {
+    pts_model* out = nullptr;
+    detail::run([&](pts_error* error) { return pts_model_fork(get(), &out, error); });
+    return Model(out, log_);
+  }
+  pts_model* get() const noexcept { return handle_.get(); }
+
+ private:
+  Value infer(const pts_value* const* inputs, std::size_t count,
+              const pts_infer_options* options) const {
+    return detail::make<Value, pts_value>([&](pts_value** out, pts_error* error) {
+      return pts_model_infer(get(), inputs, count, options, out, error);
+    });
+  }
+
+  std::shared_ptr<const detail::LogFunction> log_;  // outlives the handle
+  detail::Handle<pts_model, pts_model_destroy> handle_;
+};
+
+class Package {
+ public:
+  explicit Package(pts_package* handle,
+                   std::shared_ptr<const detail::LogFunction> log = nullptr) noexcept
+      : log_(std::move(log)), handle_(handle) {}
+
+  std::string name() const { return pts_package_name(get()); }
+  std::uint64_t version() const noexcept { return pts_package_version(get()); }
+  std::uint64_t size() const noexcept { return pts_package_size(get()); }
+  // JSON, exactly as signed.
+  std::string manifest() const { return pts_package_manifest(get()); }
+  // A ready V2 request body.
+  std::string example() const {
+    return detail::text(
+        [&](char** out, pts_error* error) { return pts_package_example(get(), out, error); });
+  }
+
+  Bytes decrypt(const OpenOptions& options = {}) const {
+    pts_bytes* out = nullptr;
+    run(options, [&](const pts_open_options& raw, detail::Callbacks& callbacks, pts_error* error) {
+      return pts_package_decrypt(get(), &raw, &out, callbacks.progress_fn(), &callbacks, error);
+    });
+    return Bytes(out);
+  }
+  // The plaintext in order; each block was authenticated, but only a normal return says that all
+  // came. `options.progress` isn't called.
+  void stream(std::function<void(const void* data, std::size_t size)> sink,
+              const OpenOptions& options = {}) const {
+    run(options, [&](const pts_open_options& raw, detail::Callbacks& callbacks, pts_error* error) {
+      callbacks.sink = std::move(sink);
+      return pts_package_stream(get(), &raw, &detail::Callbacks::on_sink, &callbacks, error);
+    });
+  }
+  void export_to(const std::string& folder, const OpenOptions& options = {}) const {
+    run(options, [&](const pts_open_options& raw, detail::Callbacks& callbacks, pts_error* error) {
+      return pts_package_export(get(), folder.c_str(), &raw, callbacks.progress_fn(), &callbacks,
+                                error);
+    });
+  }
+  Model load(const OpenOptions& options = {}) const {
+    pts_model* out = nullptr;
+    run(options, [&](const pts_open_options& raw, detail::Callbacks& callbacks, pts_error* error) {
+      return pts_package_load(get(), &raw, &out, callbacks.progress_fn(), &callbacks, error);
+    });
+    return Model(out, log_);
+  }
+  pts_package* get() const noexcept { return handle_.get(); }
+
+ private:
+  template <typename Call>
+  static void run(const OpenOptions& options, Call&& call) {
+    const pts_open_options raw = detail::c_options(options);
+    detail::Callbacks callbacks;
+    callbacks.progress = options.progress;
+    detail::run_with(callbacks, [&](pts_error* error) { return call(raw, callbacks, error); });
+  }
+
+  std::shared_ptr<const detail::LogFunction> log_;
+  detail::Handle<pts_package, pts_package_destroy> handle_;
+};
+
+}  // namespace pts
+
+#endif  // PTSECURE_CPP_MODEL_HPP_

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of ptsecure/ptsecure.hpp; include that.
+#ifndef PTSECURE_CPP_STORE_HPP_
+#define PTSECURE_CPP_STORE_HPP_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ptsecure/cpp/keyring.hpp"
+#include "ptsecure/cpp/model.hpp"
+
+namespace pts {
+
+struct StoreOptions {
+  std::chrono::milliseconds connect_timeout{5000};
+  std::chrono::milliseconds operation_timeout{60000};
+  unsigned threads = 0;
+  // PTS_LOG_ERROR .. PTS_LOG_DEBUG; any thread, possibly several at once. What it throws is lost.
+  detail::LogFunction log;
+};
+
+struct PublishOptions {
+  std::string format;  // empty = "torchscript"
+  std::string alias;
+  std::map<std::string, std::string> labels;
+  std::vector<ValueView> sample;  // inputs of forward, borrowed during the call
+  std::string sample_json;        // the same as a V2 JSON request
+  std::string torch_dir;
+  const Cancel* cancel = nullptr;
+  Progress progress;
+};
+
+class Store {
+ public:
+  explicit Store(pts_store* handle) noexcept : handle_(handle) {}
+
+  static Store open(const std::string& uri, const StoreOptions& options = {}) {
+    pts_store_options raw = PTS_STORE_OPTIONS_INIT;
+    raw.connect_timeout_ms = milliseconds(options.connect_timeout);
+    raw.operation_timeout_ms = milliseconds(options.operation_timeout);
+    raw.threads = options.threads;
+    std::shared_ptr<detail::LogFunction> log;
+    if (options.log) {
+      log = std::make_shared<detail::LogFunction>(options.log);
+      raw.log = &on_log;
+      raw.log_user = log.get();
+    }
+    Store store(detail::make<Store, pts_store>([&](pts_store** out, pts_error* error) {
+      return pts_store_open(uri.c_str(), &raw, out, error);
+    }));
+    store.log_ = std::move(log);
+    return store;
+  }
+
+  // JSON, see pts_store_describe, pts_store_list and pts_store_list_versions.
+  std::string describe() const {
+    return detail::text(
+        [&](char** out, pts_error* error) { return pts_store_describe(get(), out, error); });
+  }
+  std::string list(const std::string& after = {}, std::uint64_t limit = 0) const {
+    return detail::text([&](char** out, pts_error* error) {
+      return pts_store_list(get(), detail::or_null(after), limit, out, error);
+    });
+  }
+  std::string list_versions(const std::string& name, std::uint64_t before = 0,
+                            std::uint64_t limit = 0) const {
+    return detail::text([&](char** out, pts_error* error) {
+      return pts_store_list_versions(get(), name.c_str(), before, limit, out, error);
+    });
+  }
+
+  std::uint64_t publish_file(const std::string& name, const std::string& path, const Keyring& keys,
+                             const PublishOptions& options = {}) const {
+    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
+                                detail::Callbacks& callbacks, pts_error* error) {
+      return pts_store_publish_file(get(), name.c_str(), path.c_str(), keys.get(), &raw, version,
+                                    callbacks.progress_fn(), &callbacks, error);
+    });
+  }
+  std::uint64_t publish_bytes(const std::string& name, const void* data, std::size_t size,
+                              const Keyring& keys, const PublishOptions& options = {}) const {
+    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
+                                detail::Callbacks& callbacks, pts_error* error) {
+      return pts_store_publish_bytes(get(), name.c_str(), data, size, keys.get(), &raw, version,
+                                     callbacks.progress_fn(), &callbacks, error);
+    });
+  }
+  // `read(position, data, size)` fills data; see pts_read_fn for its threads.
+  std::uint64_t publish_read(const std::string& name, std::uint64_t size,
+                             std::function<void(std::uint64_t, void*, std::size_t)> read,
+                             const Keyring& keys, const PublishOptions& options = {}) const {
+    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
+                                detail::Callbacks& callbacks, pts_error* error) {
+      callbacks.read = std::move(read);
+      return pts_store_publish_read(get(), name.c_str(), size, keys.get(), &raw, version,
+                                    &detail::Callbacks::on_read, callbacks.progress_fn(),
+                                    &callbacks, error);
+    });
+  }
+  std::uint64_t copy(const std::string& reference, const Keyring& keys, const Store& target,
+                     const Keyring& target_keys, const PublishOptions& options = {}) const {
+    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
+                                detail::Callbacks& callbacks, pts_error* error) {
+      return pts_store_copy(get(), reference.c_str(), keys.get(), target.get(), target_keys.get(),
+                            &raw, version, callbacks.progress_fn(), &callbacks, error);
+    });
+  }
+
+  void set_alias(const std::string& name, const std::string& alias, std::uint64_t version,
+                 const Keyring& keys, const std::string& reason = {}) const {
+    detail::run([&](pts_error* error) {
+      return pts_store_set_alias(get(), name.c_str(), alias.c_str(), version,
+                                 detail::or_null(reason), keys.get(), error);
+    });
+  }
+  // JSON.
+  std::string list_aliases(const std::string& name, const Keyring& keys) const {
+    return detail::text([&](char** out, pts_error* error) {
+      return pts_store_list_aliases(get(), name.c_str(), keys.get(), out, error);
+    });
+  }
+  void set_key_status(const std::string& reference, const std::string& status, const Keyring& keys,
+                      const std::string& reason = {}) const {
+    detail::run([&](pts_error* error) {
+      return pts_store_set_key_status(get(), reference.c_str(), status.c_str(),
+                                      detail::or_null(reason), keys.get(), error);
+    });
+  }
+
+  Package fetch(const std::string& reference, const Keyring& keys,
+                const Cancel* cancel = nullptr) const {
+    pts_package* out = nullptr;
+    detail::run([&](pts_error* error) {
+      return pts_store_fetch(get(), reference.c_str(), keys.get(),
+                             cancel == nullptr ? nullptr : cancel->get(), &out, error);
+    });
+    return Package(out, log_);
+  }
+  // Fetch, verify, decrypt and load as one pipeline.
+  Model load(const std::string& reference, const Keyring& keys,
+             const OpenOptions& options = {}) const {
+    const pts_open_options raw = detail::c_options(options);
+    detail::Callbacks callbacks;
+    callbacks.progress = options.progress;
+    pts_model* out = nullptr;
+    detail::run_with(callbacks, [&](pts_error* error) {
+      return pts_model_open(get(), reference.c_str(), keys.get(), &raw, &out,
+                            callbacks.progress_fn(), &callbacks, error);
+    });
+    return Model(out, log_);
+  }
+
+  // Throws for the first failed check after all were made; `check` hears of each.
+  void verify(const std::string& reference, const Keyring& keys,
+              std::function<void(const char* check, pts_status status, const char* detail)> check = {},
+              const OpenOptions& options = {}) const {
+    const pts_open_options raw = detail::c_options(options);
+    detail::Callbacks callbacks;
+    callbacks.progress = options.progress;
+    callbacks.check = std::move(check);
+    detail::run_with(callbacks, [&](pts_error* error) {
+      return pts_store_verify(get(), reference.c_str(), keys.get(), &raw,
+                              callbacks.check ? &detail::Callbacks::on_check : nullptr,
+                              callbacks.progress_fn(), &callbacks, error);
+    });
+  }
+  // JSON, verified.
+  std::string show(const std::string& reference, const Keyring& keys) const {
+    return detail::text([&](char** out, pts_error* error) {
+      return pts_store_show(get(), reference.c_str(), keys.get(), out, error);
+    });
+  }
+  pts_store* get() const noexcept { return handle_.get(); }
+
+ private:
+  static std::int32_t milliseconds(std::chrono::milliseconds time) {
+    const auto count = time.count();
+    return count > INT32_MAX ? INT32_MAX : static_cast<std::int32_t>(count < 0 ? 0 : count);
+  }
+  static void on_log(void* user, std::int32_t level, const char* message) {
+    try {
+      (*static_cast<const detail::LogFunction*>(user))(level, message);
+    } catch (...) {  // there is nobody to tell
+    }
+  }
+
+  template <typename Call>
+  static std::uint64_t publish(const PublishOptions& options, Call&& call) {
+    std::vector<const char*> keys;
+    std::vector<const char*> values;
+    for (const auto& [key, value] : options.labels) {
+      keys.push_back(key.c_str());
+      values.push_back(value.c_str());
+    }
+    std::vector<const pts_value*> sample;
+    for (const ValueView& input : options.sample) sample.push_back(input.get());
+
+    pts_publish_options raw = PTS_PUBLISH_OPTIONS_INIT;
+    raw.format = detail::or_null(options.format);
+    raw.alias = detail::or_null(options.alias);
+    raw.label_keys = keys.data();
+    raw.label_values = values.data();
+    raw.label_count = keys.size();
+    raw.sample = sample.data();
+    raw.sample_count = sample.size();
+    raw.sample_json = detail::or_null(options.sample_json);
+    raw.torch_dir = detail::or_null(options.torch_dir);
+    raw.cancel = options.cancel == nullptr ? nullptr : options.cancel->get();
+
+    detail::Callbacks callbacks;
+    callbacks.progress = options.progress;
+    std::uint64_t version = 0;
+    pts_error error;
+    const pts_status status = call(raw, &version, callbacks, &error);
+    if (status != PTS_OK && version != 0) throw AliasNotSet(status, error.message, version);
+    callbacks.finish(status, error);
+    return version;
+  }
+
+  std::shared_ptr<const detail::LogFunction> log_;  // outlives the handle
+  detail::Handle<pts_store, pts_store_destroy> handle_;
+};
+
+}  // namespace pts
+
+#endif  // PTSECURE_CPP_STORE_HPP_

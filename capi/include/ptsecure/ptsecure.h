@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ptsecure: signed and encrypted PyTorch models, opened inside your process.
+ *
+ * Conventions. They hold for every function unless its comment says otherwise.
+ *
+ *  1. Names are pts_noun_verb. A function that can fail returns pts_status, PTS_OK being 0.
+ *  2. Parameters come in this order: the object itself, inputs, options, outputs, callback with its
+ *     `void* user`, and `pts_error* error` last.
+ *  3. `error` may be NULL. Otherwise the caller provides it and a failing call fills it; a call that
+ *     succeeds leaves it alone. There is no thread-local or global error state.
+ *  4. `T** out`: on success *out is a new object that the caller owns and destroys. On failure *out
+ *     is NULL and there is nothing to free. out must not be NULL.
+ *  5. A returned or written `const T*` is borrowed; the comment says from what and until when.
+ *  6. pts_noun_destroy takes T**, accepts NULL and a pointer to NULL, and sets the pointer to NULL.
+ *     An object may be destroyed before the objects it was made from and the other way round: a
+ *     model outlives its package, its store and its keyring.
+ *  7. Text in is NUL-terminated UTF-8 and copied unless said otherwise; text out is NUL-terminated
+ *     UTF-8 freed by pts_text_destroy. Bytes are a pointer and a size_t. Sizes count bytes, lengths
+ *     and versions are 64 bits wide.
+ *  8. Option structs begin with `size_t struct_size`. Set them up with their init function (or
+ *     macro), then change what you need; NULL options = the defaults. Members are only ever added at
+ *     the end, never into padding, and a library newer than its caller uses defaults for members the
+ *     caller doesn't have. One older than its caller accepts members it doesn't know as long as they
+ *     are zero. Pointers in options are only read during the call.
+ *  9. Objects may be used from any thread. pts_store, pts_keyring, pts_package, pts_model and
+ *     pts_cancel also from several at once; pts_value and pts_bytes from several at once as long as
+ *     nobody changes them. Destroying an object while another thread uses it is an error of the
+ *     caller.
+ * 10. Callbacks run on the calling thread, except where their comment says otherwise (log, read,
+ *     release), must return, and must not let an exception or a panic out. They may call any function
+ *     of this library except ones that destroy the objects in use.
+ * 11. Nothing here prints, installs signal handlers, changes locale, floating-point mode or torch's
+ *     global settings, or ends the process.
+ * 12. After a fork() the child may use a keyring, and may open stores and models of its own. Stores
+ *     it inherited reconnect by themselves; running or forking a model it inherited fails with
+ *     PTS_CLOSED, because the engine's threads stayed behind. Don't fork while another thread is
+ *     inside a call. A thread inside a call must not be ended by pthread_cancel: use pts_cancel.
+ * 13. The ABI: functions and struct members are never removed or changed within a SONAME. Numbers of
+ *     enumerators are part of the ABI; new ones may be added, so keep a default branch.
+ */
+#ifndef PTSECURE_PTSECURE_H_
+#define PTSECURE_PTSECURE_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PTS_VERSION_MAJOR 0
+#define PTS_VERSION_MINOR 1
+#define PTS_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define PTS_API __attribute__((visibility("default")))
+#else
+#define PTS_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------- status and error */
+
+typedef int32_t pts_status;
+
+enum {
+  PTS_OK = 0,
+  PTS_INVALID_ARGUMENT = 1,   /* the call itself is wrong: bad name, bad option, NULL */
+  PTS_NOT_FOUND = 2,          /* no such store, model, version, alias or file */
+  PTS_ALREADY_EXISTS = 3,     /* the name or number is taken */
+  PTS_CONFLICT = 4,           /* another writer was faster; read again, then decide */
+  PTS_UNTRUSTED = 5,          /* a signature is missing, wrong, or by a key not trusted for this */
+  PTS_CORRUPT = 6,            /* stored bytes are damaged, incomplete, mixed up or malformed */
+  PTS_NO_KEY = 7,             /* the keyring holds no key that opens, signs or wraps this */
+  PTS_REVOKED = 8,            /* the key record says disabled or destroyed */
+  PTS_ROLLBACK = 9,           /* older than what is known to have existed */
+  PTS_PERMISSION_DENIED = 10, /* the system or the store refused access; a key file is too open */
+  PTS_UNAVAILABLE = 11,       /* the store cannot be reached */
+  PTS_TIMEOUT = 12,           /* the time limit passed */
+  PTS_CANCELLED = 13,         /* cancelled by the caller */
+  PTS_IO = 14,                /* reading or writing failed */
+  PTS_OUT_OF_MEMORY = 15,     /* an allocation failed */
+  PTS_UNSUPPORTED = 16,       /* this build, device, format or algorithm is not supported */
+  PTS_INVALID_MODEL = 17,     /* the file is not a model that the engine can load */
+  PTS_INVALID_INPUT = 18,     /* inputs do not match what the model expects */
+  PTS_ENGINE = 19,            /* the engine could not be loaded, or the model failed while running */
+  PTS_LIMIT_EXCEEDED = 20,    /* a size, depth or count is over a limit */
+  PTS_CLOSED = 21,            /* the handle belongs to the process before a fork */
+  PTS_INTERNAL = 22           /* a defect in this library; please report it */
+};
+
+#define PTS_ERROR_MESSAGE_SIZE 1020
+
+typedef struct pts_error {
+  pts_status code;
+  /* One line of UTF-8, NUL-terminated (cut at a character boundary when too long): what was
+   * expected, what was found, what to do. Never holds a secret. */
+  char message[PTS_ERROR_MESSAGE_SIZE];
+} pts_error;
+
+/* Lower-case name of a status, "not_found"; "unknown" for other numbers. Static storage. */
+PTS_API const char* pts_status_name(pts_status status);
+
+/* ---------------------------------------------------------------- library */
+
+/* "0.1.0". Static storage. */
+PTS_API const char* pts_version(void);
+
+/* A JSON object: {"version", "formats": [...], "stores": [...], "openssl", "libmongoc", "torch":
+ * {"loaded", "version"}, "secret_memory_locked"}. Doesn't load torch. */
+PTS_API pts_status pts_features(char** out, pts_error* error);
+
+/* Frees text that this library returned. */
+PTS_API void pts_text_destroy(char** text);
+
+typedef struct pts_bytes pts_bytes; /* bytes owned by the library */
+
+/* Borrowed until the pts_bytes is destroyed. NULL only when the size is 0. */
+PTS_API const uint8_t* pts_bytes_data(const pts_bytes* self);
+PTS_API size_t pts_bytes_size(const pts_bytes* self);
+/* Overwrites the bytes with zeros, then frees them. */
+PTS_API void pts_bytes_destroy(pts_bytes** self);
+
+/* A flag to stop a long call from another thread; the call returns PTS_CANCELLED within about a
+ * second, also while it waits on a stalled socket. It stays set. */
+typedef struct pts_cancel pts_cancel;
+
+PTS_API pts_status pts_cancel_create(pts_cancel** out, pts_error* error);
+/* Any thread, also a signal handler. */
+PTS_API void pts_cancel_set(const pts_cancel* self);
+PTS_API void pts_cancel_destroy(pts_cancel** self);
+
+/* Progress of a long call in plaintext bytes; at most about 20 times a second and once at the end.
+ * Never called while the call waits for the network without receiving anything. Return 0 to go on,
+ * anything else to cancel (PTS_CANCELLED). */
+typedef int32_t (*pts_progress_fn)(void* user, uint64_t done, uint64_t total);
+
+enum { PTS_LOG_ERROR = 1, PTS_LOG_WARNING = 2, PTS_LOG_INFO = 3, PTS_LOG_DEBUG = 4 };
+
+/* One line, without a newline and without secrets; borrowed during the call. Any thread, possibly
+ * several at once. */
+typedef void (*pts_log_fn)(void* user, int32_t level, const char* message);
+
+/* ---------------------------------------------------------------- keyring */
+
+/* The keys a process holds: a JWK Set (RFC 7517). Immutable. Private keys are kept in locked memory
+ * that is left out of core dumps and overwritten when freed. */
+typedef struct pts_keyring pts_keyring;
+
+typedef struct pts_keyring_options {
+  size_t struct_size;
+  const char* passphrase;   /* of a keyring file encrypted with one; NULL = none */
+  int32_t allow_group_read; /* nonzero: accept a private file that its group may read (0440, 0640),
+                               as Kubernetes mounts secrets; default 0 */
+  int32_t reserved;         /* 0 */
+} pts_keyring_options;
+
+#define PTS_KEYRING_OPTIONS_INIT {sizeof(pts_keyring_options), NULL, 0, 0}
+PTS_API void pts_keyring_options_init(pts_keyring_options* options);
+
+/* Reads a JWK Set file. One that holds private or symmetric keys must be owned by the user or root
+ * and closed to group and others (PTS_PERMISSION_DENIED says which chmod helps). */
+PTS_API pts_status pts_keyring_load(const char* path, const pts_keyring_options* options,
+                                    pts_keyring** out, pts_error* error);
+/* The same from `size` bytes of JSON in memory. */
+PTS_API pts_status pts_keyring_parse(const char* json, size_t size,
+                                     const pts_keyring_options* options, pts_keyring** out,
+                                     pts_error* error);
+/* The same from the text of an environment variable. */
+PTS_API pts_status pts_keyring_from_env(const char* variable, const pts_keyring_options* options,
+                                        pts_keyring** out, pts_error* error);
+/* New keys for every role: an Ed25519 key that signs manifests, an Ed25519 key that signs aliases
+ * and key records, and a P-256 key for ECDH-ES+A256KW. */
+PTS_API pts_status pts_keyring_generate(pts_keyring** out, pts_error* error);
+/* A keyring cut down to a role: "publisher" (signs manifests, wraps), "opener" (unwraps, verifies),
+ * "verifier" (verifies; public keys only) or "operator" (signs aliases and key records, rewraps). */
+PTS_API pts_status pts_keyring_split(const pts_keyring* self, const char* role, pts_keyring** out,
+                                     pts_error* error);
+/* The public keys alone. */
+PTS_API pts_status pts_keyring_public(const pts_keyring* self, pts_keyring** out, pts_error* error);
+/* Writes a new file, mode 0600 (0644 if all keys are public); an existing file is never replaced
+ * (PTS_ALREADY_EXISTS). With a passphrase the file is encrypted (PBES2-HS512+A256KW); NULL = plain. */
+PTS_API pts_status pts_keyring_save(const pts_keyring* self, const char* path,
+                                    const char* passphrase, pts_error* error);
+/* The JWK Set as JSON, private keys included. */
+PTS_API pts_status pts_keyring_export(const pts_keyring* self, pts_bytes** out, pts_error* error);
+/* A JSON array, one object a key: kid, kty, use, private, records, names. No secrets. */
+PTS_API pts_status pts_keyring_describe(const pts_keyring* self, char** out, pts_error* error);
+PTS_API void pts_keyring_destroy(pts_keyring** self);
+
+/* ---------------------------------------------------------------- store */
+
+/* Where sealed models are kept: a folder or a MongoDB database. */
+typedef struct pts_store pts_store;
+
+typedef struct pts_store_options {
+  size_t struct_size;
+  int32_t connect_timeout_ms;   /* to find a server; default 5000 */
+  int32_t operation_timeout_ms; /* one round trip, not a whole transfer; default 60000 */
+  uint32_t threads;             /* of this store's pool, which seals and opens; 0 (default) = the
+                                   cores this process may use; at most 1024 */
+  pts_log_fn log;               /* NULL (default) = silent */
+  void* log_user;               /* must live until the store and all that was opened from it is
+                                   destroyed */
+} pts_store_options;
+
+#define PTS_STORE_OPTIONS_INIT {sizeof(pts_store_options), 5000, 60000, 0, NULL, NULL}
+PTS_API void pts_store_options_init(pts_store_options* options);
+
+/* Opens a store by URI: "file:///srv/models", a plain path, "mongodb://host/database?options" or
+ * "mongodb+srv://…" with every option that libmongoc understands. Nothing is created and no server
+ * is asked yet: the first publish creates a store in an empty or missing folder or database; reading
+ * where there is none is PTS_NOT_FOUND. A folder that holds something else is refused. */
+PTS_API pts_status pts_store_open(const char* uri, const pts_store_options* options,
+                                  pts_store** out, pts_error* error);
+/* A JSON object {"uri" (without credentials), "id" (null when there is no store yet)}. */
+PTS_API pts_status pts_store_describe(pts_store* self, char** out, pts_error* error);
+PTS_API void pts_store_destroy(pts_store** self);
+
+/* The store's index as JSON: {"verified": false, "models": [{"name", "version" (the newest),
+ * "format", "created", "size" (plaintext bytes), "aliases": [names]}]}, sorted by name, names after
+ * `after` (NULL = from the first), at most `limit` (0 = all). The index is not verified: show, verify,
+ * fetch and open are. */
+PTS_API pts_status pts_store_list(pts_store* self, const char* after, uint64_t limit, char** out,
+                                  pts_error* error);
+/* The same for the versions of one model, newest first, below version `before` (0 = from the
+ * newest): {"verified": false, "name", "versions": [{"version", "format", "created", "size",
+ * "labels"}]}. */
+PTS_API pts_status pts_store_list_versions(pts_store* self, const char* name, uint64_t before,
+                                           uint64_t limit, char** out, pts_error* error);
+
+/* ---------------------------------------------------------------- values */
+
+/* What goes into a model and comes out: none, bool, int (64 bits), float (64 bits), string, tensor,
+ * list, tuple, or dict with string keys, nested as needed. Copies of a tensor share its memory. */
+typedef struct pts_value pts_value;
+
+typedef int32_t pts_kind;
+enum {
+  PTS_NONE = 0,
+  PTS_BOOL = 1,
+  PTS_INT = 2,
+  PTS_FLOAT = 3,
+  PTS_STRING = 4,
+  PTS_TENSOR = 5,
+  PTS_LIST = 6,
+  PTS_TUPLE = 7,
+  PTS_DICT = 8
+};
+
+typedef int32_t pts_dtype;
+enum {
+  PTS_DTYPE_BOOL = 1, /* one byte, 0 or 1 */
+  PTS_DTYPE_UINT8 = 2,
+  PTS_DTYPE_UINT16 = 3,
+  PTS_DTYPE_UINT32 = 4,
+  PTS_DTYPE_UINT64 = 5,
+  PTS_DTYPE_INT8 = 6,
+  PTS_DTYPE_INT16 = 7,
+  PTS_DTYPE_INT32 = 8,
+  PTS_DTYPE_INT64 = 9,
+  PTS_DTYPE_FLOAT16 = 10,
+  PTS_DTYPE_BFLOAT16 = 11,
+  PTS_DTYPE_FLOAT32 = 12,
+  PTS_DTYPE_FLOAT64 = 13,
+  PTS_DTYPE_COMPLEX32 = 14, /* two float16 */
+  PTS_DTYPE_COMPLEX64 = 15,
+  PTS_DTYPE_COMPLEX128 = 16
+};
+
+/* DLPack's DLDeviceType numbers. */
+enum { PTS_DEVICE_CPU = 1, PTS_DEVICE_CUDA = 2 };
+
+/* A strided view of elements in memory, native byte order. */
+typedef struct pts_tensor {
+  size_t struct_size;
+  pts_dtype dtype;
+  int32_t rank;           /* 0..16 */
+  const int64_t* shape;   /* `rank` extents; NULL when the rank is 0 */
+  const int64_t* strides; /* `rank` strides in elements; NULL = contiguous, last dimension fastest */
+  void* data;             /* element [0, 0, ...]; aligned to the element size */
+  int32_t device_type;    /* PTS_DEVICE_CPU by default */
+  int32_t device_index;
+  int32_t read_only;      /* nonzero: nobody may write through `data` */
+  int32_t reserved;       /* 0 */
+} pts_tensor;
+
+#define PTS_TENSOR_INIT {sizeof(pts_tensor), 0, 0, NULL, NULL, NULL, PTS_DEVICE_CPU, 0, 0, 0}
+PTS_API void pts_tensor_init(pts_tensor* tensor);
+
+/* Called once, on any thread, when nobody uses a borrowed buffer any more. */
+typedef void (*pts_release_fn)(void* user);
+
+PTS_API pts_status pts_value_create_none(pts_value** out, pts_error* error);
+PTS_API pts_status pts_value_create_bool(int32_t value, pts_value** out, pts_error* error);
+PTS_API pts_status pts_value_create_int(int64_t value, pts_value** out, pts_error* error);
+PTS_API pts_status pts_value_create_float(double value, pts_value** out, pts_error* error);
+/* `size` bytes of UTF-8, copied; may hold NUL. */
+PTS_API pts_status pts_value_create_string(const char* text, size_t size, pts_value** out,
+                                           pts_error* error);
+PTS_API pts_status pts_value_create_list(pts_value** out, pts_error* error);
+PTS_API pts_status pts_value_create_tuple(pts_value** out, pts_error* error);
+PTS_API pts_status pts_value_create_dict(pts_value** out, pts_error* error);
+/* Appends a copy of `item` to a list or tuple. Trees deeper than 256 are refused
+ * (PTS_LIMIT_EXCEEDED), here and in pts_value_put. */
+PTS_API pts_status pts_value_append(pts_value* self, const pts_value* item, pts_error* error);
+/* Puts a copy of `item` under `key` in a dict; an existing key is PTS_ALREADY_EXISTS. */
+PTS_API pts_status pts_value_put(pts_value* self, const char* key, const pts_value* item,
+                                 pts_error* error);
+
+/* A tensor over the caller's memory, not copied. The memory must stay valid and unchanged until
+ * `release` (which may be NULL) is called with `user`; with a NULL release, until every value and
+ * result that may share it is destroyed. On failure `release` is not called. Shape and strides are
+ * copied. Negative strides are refused (PTS_INVALID_INPUT): copy such a tensor. */
+PTS_API pts_status pts_value_borrow_tensor(const pts_tensor* tensor, pts_value** out,
+                                           pts_release_fn release, void* user, pts_error* error);
+/* A contiguous tensor of the library's own memory, filled from `tensor` (CPU only); tensor->data may
+ * be NULL to leave the elements zero. */
+PTS_API pts_status pts_value_copy_tensor(const pts_tensor* tensor, pts_value** out,
+                                         pts_error* error);
+/* Takes ownership of a DLPack 1.x tensor without copying it and calls its deleter when nobody uses
+ * it any more; on failure the caller keeps it. `DLManagedTensorVersioned` is the struct of the
+ * DLPack header, which this header doesn't need. */
+struct DLManagedTensorVersioned;
+PTS_API pts_status pts_value_from_dlpack(struct DLManagedTensorVersioned* managed, pts_value** out,
+                                         pts_error* error);
+/* A new DLPack 1.x tensor that shares the memory of a tensor value and outlives it. The caller calls
+ * its deleter. */
+PTS_API pts_status pts_value_to_dlpack(const pts_value* self, struct DLManagedTensorVersioned** out,
+                                       pts_error* error);
+/* A tensor from the bytes of a NumPy .npy file (copied), and the other way round (CPU only). */
+PTS_API pts_status pts_value_from_npy(const void* data, size_t size, pts_value** out,
+                                      pts_error* error);
+PTS_API pts_status pts_value_to_npy(const pts_value* self, pts_bytes** out, pts_error* error);
+
+/* PTS_NONE also for a NULL value. */
+PTS_API pts_kind pts_value_kind(const pts_value* self);
+/* The getters return PTS_INVALID_ARGUMENT for a value of another kind. */
+PTS_API pts_status pts_value_get_bool(const pts_value* self, int32_t* out, pts_error* error);
+PTS_API pts_status pts_value_get_int(const pts_value* self, int64_t* out, pts_error* error);
+PTS_API pts_status pts_value_get_float(const pts_value* self, double* out, pts_error* error);
+/* Borrowed until the value is changed or destroyed; NUL-terminated. `size` may be NULL. */
+PTS_API pts_status pts_value_get_string(const pts_value* self, const char** out, size_t* size,
+                                        pts_error* error);
+/* Fills *out (whose struct_size the caller sets); its pointers are borrowed until the value is
+ * changed or destroyed. */
+PTS_API pts_status pts_value_get_tensor(const pts_value* self, pts_tensor* out, pts_error* error);
+/* Number of items of a list, tuple or dict; 0 for anything else. */
+PTS_API size_t pts_value_size(const pts_value* self);
+/* Item `index` of a list or tuple, or the value at place `index` of a dict (insertion order);
+ * borrowed from `self` until it is changed or destroyed. NULL when out of range. */
+PTS_API const pts_value* pts_value_item(const pts_value* self, size_t index);
+/* Key at place `index` of a dict; borrowed likewise. NULL when out of range. */
+PTS_API const char* pts_value_key(const pts_value* self, size_t index);
+/* The value under `key` of a dict; borrowed likewise. NULL when there is none. */
+PTS_API const pts_value* pts_value_find(const pts_value* self, const char* key);
+/* A copy of the tree; tensors share memory. */
+PTS_API pts_status pts_value_copy(const pts_value* self, pts_value** out, pts_error* error);
+PTS_API void pts_value_destroy(pts_value** self);
+
+/* ---------------------------------------------------------------- publish */
+
+typedef struct pts_publish_options {
+  size_t struct_size;
+  const char* format;            /* "torchscript", "opaque" (any bytes, no torch needed, can't be
+                                    run), or NULL (default) = torchscript */
+  const char* alias;             /* alias to point at the new version; NULL = none */
+  const char* const* label_keys; /* `label_count` keys and values, stored readable and signed */
+  const char* const* label_values;
+  size_t label_count;
+  const pts_value* const* sample; /* `sample_count` inputs of `forward` in order: the model is run
+                                     on them once, and datatypes and shapes of inputs and outputs go
+                                     into the manifest; which leading dimensions are free is found by
+                                     running it on the sample twice over. 0 = unknown, not checked */
+  size_t sample_count;
+  const char* torch_dir;         /* folder that holds libtorch's lib/; NULL = found as the README says */
+  const pts_cancel* cancel;      /* NULL = none */
+  const char* sample_json;       /* the sample as an Open Inference Protocol V2 JSON request instead;
+                                    NULL = none */
+} pts_publish_options;
+
+#define PTS_PUBLISH_OPTIONS_INIT \
+  {sizeof(pts_publish_options), NULL, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL}
+PTS_API void pts_publish_options_init(pts_publish_options* options);
+
+/* Inspects, seals, stores, signs and commits a model as the next version of `name`
+ * ([A-Za-z0-9][A-Za-z0-9._-]{0,127}) and, when an alias is asked for, points it there. Creates the
+ * store on first use. Nothing is visible before all of it is durable and signed; a call that fails or
+ * a process that dies leaves no version behind, only an unused number. `out_version` may be NULL; it
+ * is 0 after a failure, except when only setting the alias failed: then the error says so and
+ * *out_version is the committed version.
+ * `path`: a regular file that must not change meanwhile (PTS_CONFLICT). */
+PTS_API pts_status pts_store_publish_file(pts_store* self, const char* name, const char* path,
+                                          const pts_keyring* keys,
+                                          const pts_publish_options* options,
+                                          uint64_t* out_version, pts_progress_fn progress,
+                                          void* user, pts_error* error);
+/* The same from memory, read during the call only. */
+PTS_API pts_status pts_store_publish_bytes(pts_store* self, const char* name, const void* data,
+                                           size_t size, const pts_keyring* keys,
+                                           const pts_publish_options* options,
+                                           uint64_t* out_version, pts_progress_fn progress,
+                                           void* user, pts_error* error);
+/* Fills `data` with bytes [position, position + size) of the model and returns 0; anything else ends
+ * the publish with PTS_IO. Called from one thread at a time, possibly not the calling one; every
+ * position must always give the same bytes. */
+typedef int32_t (*pts_read_fn)(void* user, uint64_t position, void* data, size_t size);
+/* The same from a callback; `user` goes to both callbacks. */
+PTS_API pts_status pts_store_publish_read(pts_store* self, const char* name, uint64_t size,
+                                          const pts_keyring* keys,
+                                          const pts_publish_options* options,
+                                          uint64_t* out_version, pts_read_fn read,
+                                          pts_progress_fn progress, void* user, pts_error* error);
+
+/* ---------------------------------------------------------------- aliases and key status */
+
+/* Points an alias at a committed version (verified first), as a new signed record of its chain. Needs
+ * a key that may sign alias records. `reason` may be NULL. PTS_CONFLICT when another operator was
+ * faster. */
+PTS_API pts_status pts_store_set_alias(pts_store* self, const char* name, const char* alias,
+                                       uint64_t version, const char* reason,
+                                       const pts_keyring* keys, pts_error* error);
+/* A verified JSON array [{"alias", "version", "sequence", "time", "reason"}]. */
+PTS_API pts_status pts_store_list_aliases(pts_store* self, const char* name,
+                                          const pts_keyring* keys, char** out, pts_error* error);
+/* Sets the status of the content key of a version: "enabled", "disabled" or "destroyed" (terminal;
+ * its wrapped keys are removed from this store). Openers refuse a key that isn't enabled. */
+PTS_API pts_status pts_store_set_key_status(pts_store* self, const char* reference,
+                                            const char* status, const char* reason,
+                                            const pts_keyring* keys, pts_error* error);
+
+/* ---------------------------------------------------------------- fetch, verify, decrypt */
+
+/* What is authenticated while opening. */
+enum {
+  PTS_VERIFY_SIGNED = 0, /* signature, key commitment, every block's signed digest, every AEAD tag */
+  PTS_VERIFY_AEAD = 1    /* tensor bytes rest on the AEAD alone: for those who trust every holder of
+                            the content key; faster */
+};
+
+typedef struct pts_open_options {
+  size_t struct_size;
+  int32_t verify;           /* PTS_VERIFY_SIGNED (default) or PTS_VERIFY_AEAD */
+  const char* device;       /* "cpu" (NULL, the default), "cuda" or "cuda:N" */
+  int32_t intra_op_threads; /* threads one run may use; 0 (default) = libtorch's own choice */
+  int32_t warm_up_runs;     /* runs on zeros before the model is returned, when the manifest knows
+                               all input shapes (free dimensions = 1); default 0 */
+  const char* torch_dir;    /* as in pts_publish_options */
+  const pts_cancel* cancel; /* NULL = none */
+} pts_open_options;
+
+#define PTS_OPEN_OPTIONS_INIT {sizeof(pts_open_options), PTS_VERIFY_SIGNED, NULL, 0, 0, NULL, NULL}
+PTS_API void pts_open_options_init(pts_open_options* options);
+
+/* A version whose manifest has been verified; nothing is decrypted yet. */
+typedef struct pts_package pts_package;
+
+/* Resolves a reference ("name" = newest, "name/7", "name@alias"), verifies the alias record and the
+ * manifest with the keyring's trusted keys, and checks the key's status. */
+PTS_API pts_status pts_store_fetch(pts_store* self, const char* reference, const pts_keyring* keys,
+                                   const pts_cancel* cancel, pts_package** out, pts_error* error);
+/* Borrowed until the package is destroyed. */
+PTS_API const char* pts_package_name(const pts_package* self);
+PTS_API uint64_t pts_package_version(const pts_package* self);
+/* The signed manifest's JSON, exactly as signed; borrowed likewise. */
+PTS_API const char* pts_package_manifest(const pts_package* self);
+/* Plaintext bytes of the model. */
+PTS_API uint64_t pts_package_size(const pts_package* self);
+/* A ready Open Inference Protocol V2 infer request body for this model (free dimensions = 1). */
+PTS_API pts_status pts_package_example(const pts_package* self, char** out, pts_error* error);
+
+/* Decrypts the whole model to memory. */
+PTS_API pts_status pts_package_decrypt(pts_package* self, const pts_open_options* options,
+                                       pts_bytes** out, pts_progress_fn progress, void* user,
+                                       pts_error* error);
+/* Receives the next `size` plaintext bytes, in order, each block authenticated before it is handed
+ * out; only PTS_OK from the call says that all of them were good and none is missing. Return 0 to go
+ * on, anything else to end the call with PTS_CANCELLED. `data` is borrowed during the callback. */
+typedef int32_t (*pts_sink_fn)(void* user, const void* data, size_t size);
+PTS_API pts_status pts_package_stream(pts_package* self, const pts_open_options* options,
+                                      pts_sink_fn sink, void* user, pts_error* error);
+/* Writes the version's standard parts into a new or empty folder: payload.bin (Tink streaming AEAD),
+ * key-N.jwe (encrypted JWK), manifest.jws, digests.bin, README.txt. Nothing is decrypted. */
+PTS_API pts_status pts_package_export(pts_package* self, const char* folder,
+                                      const pts_open_options* options, pts_progress_fn progress,
+                                      void* user, pts_error* error);
+PTS_API void pts_package_destroy(pts_package** self);
+
+/* One finding of pts_store_verify: `check` names what was looked at ("index", "manifest", "key
+ * records", "wrapped keys", "payload model", "alias production", ...), `status` is PTS_OK or what is
+ * wrong, `detail` one sentence. Borrowed during the callback. Return 0 to go on, anything else to end
+ * the call with PTS_CANCELLED. */
+typedef int32_t (*pts_check_fn)(void* user, const char* check, pts_status status,
+                                const char* detail);
+/* Verifies all that is stored about a reference, every block of the payload included (with a key
+ * that unwraps: the AEAD tags too; without one the signed digests alone), every alias of the model
+ * and the store's own index entries for it. Goes on after a failed check; returns the status of the
+ * first failed one, PTS_OK when all hold. `check` may be NULL; `user` goes to both callbacks. */
+PTS_API pts_status pts_store_verify(pts_store* self, const char* reference, const pts_keyring* keys,
+                                    const pts_open_options* options, pts_check_fn check,
+                                    pts_progress_fn progress, void* user, pts_error* error);
+/* A verified JSON object about a reference: the manifest's members, plus "aliases", "signer" and
+ * "key_status". */
+PTS_API pts_status pts_store_show(pts_store* self, const char* reference, const pts_keyring* keys,
+                                  char** out, pts_error* error);
+/* Verifies a version here and publishes it to another store as the next version of the same name:
+ * decrypted and sealed anew in one stream, signed for the target store. options->alias and labels
+ * apply to the target. */
+PTS_API pts_status pts_store_copy(pts_store* self, const char* reference, const pts_keyring* keys,
+                                  pts_store* target, const pts_keyring* target_keys,
+                                  const pts_publish_options* options, uint64_t* out_version,
+                                  pts_progress_fn progress, void* user, pts_error* error);
+
+/* ---------------------------------------------------------------- model */
+
+/* A loaded model, ready to run. From several threads at once: calls on a stateless model run side by
+ * side; calls on a stateful one (see its metadata) run one after the other, so give each stream its
+ * own fork. */
+typedef struct pts_model pts_model;
+
+/* Loads a fetched package. */
+PTS_API pts_status pts_package_load(pts_package* self, const pts_open_options* options,
+                                    pts_model** out, pts_progress_fn progress, void* user,
+                                    pts_error* error);
+/* Fetch, verify, decrypt and load as one pipeline; returns only after every byte has been
+ * authenticated. */
+PTS_API pts_status pts_model_open(pts_store* store, const char* reference, const pts_keyring* keys,
+                                  const pts_open_options* options, pts_model** out,
+                                  pts_progress_fn progress, void* user, pts_error* error);
+/* Borrowed until the model is destroyed. */
+PTS_API const char* pts_model_name(const pts_model* self);
+PTS_API uint64_t pts_model_version(const pts_model* self);
+/* A JSON object, borrowed likewise: the Open Inference Protocol V2 model metadata ("name",
+ * "versions", "platform", "inputs", "outputs") and "stateful", "weight_bytes", "methods". */
+PTS_API const char* pts_model_metadata(const pts_model* self);
+/* A ready V2 infer request body for this model (free dimensions = 1). */
+PTS_API pts_status pts_model_example(const pts_model* self, char** out, pts_error* error);
+
+typedef struct pts_infer_options {
+  size_t struct_size;
+  const char* method;             /* NULL (default) = "forward" */
+  const char* const* input_names; /* one per input, or NULL (default) = by position; entries may be
+                                     NULL for leading positional ones */
+} pts_infer_options;
+
+#define PTS_INFER_OPTIONS_INIT {sizeof(pts_infer_options), NULL, NULL}
+PTS_API void pts_infer_options_init(pts_infer_options* options);
+
+/* Runs the model. Inputs are checked against the manifest first (PTS_INVALID_INPUT says what was
+ * expected) and shared, not copied; they must not be changed during the call. What the model returns
+ * is *out: for a tuple, a PTS_TUPLE. Outputs may share memory with inputs when the model returns
+ * them. */
+PTS_API pts_status pts_model_infer(const pts_model* self, const pts_value* const* inputs,
+                                   size_t input_count, const pts_infer_options* options,
+                                   pts_value** out, pts_error* error);
+/* Runs the model on an Open Inference Protocol V2 JSON request of `size` bytes; *out is the JSON
+ * response. */
+PTS_API pts_status pts_model_infer_json(const pts_model* self, const char* request, size_t size,
+                                        const pts_infer_options* options, char** out,
+                                        pts_error* error);
+/* A result of this model as the V2 JSON response that pts_model_infer_json would give; the method in
+ * `options` is the one that made it. */
+PTS_API pts_status pts_model_result_json(const pts_model* self, const pts_value* result,
+                                         const pts_infer_options* options, char** out,
+                                         pts_error* error);
+/* A handle that shares the weights and owns a copy of the buffers and other state as they are now. */
+PTS_API pts_status pts_model_fork(const pts_model* self, pts_model** out, pts_error* error);
+PTS_API void pts_model_destroy(pts_model** self);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* PTSECURE_PTSECURE_H_ */

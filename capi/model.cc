@@ -1,0 +1,177 @@
+#include <array>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "capi/calls.hpp"
+#include "capi/guard.hpp"
+#include "capi/options.hpp"
+
+using namespace ptsecure::capi;
+using ptsecure::Error;
+using ptsecure::LoadedModel;
+using ptsecure::NamedValue;
+using ptsecure::OpenOptions;
+using ptsecure::Package;
+using ptsecure::Status;
+using ptsecure::Value;
+
+namespace {
+
+constexpr std::size_t kFirstInferOptions = 24;
+constexpr std::size_t kFewInputs = 8;
+static_assert(sizeof(pts_infer_options) >= kFirstInferOptions);
+
+pts_infer_options infer_options(const pts_infer_options* given) {
+  return known_part(given, pts_infer_options PTS_INFER_OPTIONS_INIT, kFirstInferOptions,
+                    "pts_infer_options");
+}
+
+// The model, unless this process is a fork of the one that loaded it: the engine's threads stayed
+// there, and waiting for them would never end.
+const LoadedModel& model_of(const pts_model* self) {
+  const pts_model& handle = need(self, "self");
+  if (handle.forks != forks()) {
+    throw Error(Status::closed, "this model was opened before a fork; open it again in the child");
+  }
+  return *handle.model;
+}
+
+pts_model* new_model(std::shared_ptr<LoadedModel> model) {
+  return new pts_model{std::move(model), forks()};
+}
+
+pts_model* load(const Package& package, const OpenOptions& options, ProgressRelay& relay) {
+  auto model = package.load(options);
+  relay.finish();
+  return new_model(std::move(model));
+}
+
+const Value& input(const pts_value* const* inputs, std::size_t i) {
+  return *unwrap(&need(inputs[i], "an input"));
+}
+
+bool has_names(const char* const* names, std::size_t count) {
+  if (names == nullptr) return false;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (names[i] != nullptr) return true;
+  }
+  return false;
+}
+
+Value infer_named(const LoadedModel& model, const char* method, const pts_value* const* inputs,
+                  const char* const* names, std::size_t count) {
+  std::vector<Value> positional;
+  std::vector<NamedValue> named;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (names[i] != nullptr) {
+      named.emplace_back(names[i], input(inputs, i));
+    } else if (named.empty()) {
+      positional.push_back(input(inputs, i));
+    } else {
+      throw Error(Status::invalid_argument, "input_names: positional inputs come before named ones");
+    }
+  }
+  return model.infer(method, positional, named);
+}
+
+Value infer(const LoadedModel& model, const char* method, const pts_value* const* inputs,
+            std::size_t count) {
+  if (count == 1) return model.infer(method, std::span(&input(inputs, 0), 1));
+  if (count <= kFewInputs) {
+    std::array<Value, kFewInputs> copies;
+    for (std::size_t i = 0; i < count; ++i) copies[i] = input(inputs, i);
+    return model.infer(method, std::span<const Value>(copies.data(), count));
+  }
+  std::vector<Value> copies;
+  copies.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) copies.push_back(input(inputs, i));
+  return model.infer(method, copies);
+}
+
+const char* method_name(const pts_infer_options& options) {
+  return options.method == nullptr ? "forward" : options.method;
+}
+
+}  // namespace
+
+pts_status pts_package_load(pts_package* self, const pts_open_options* options, pts_model** out,
+                            pts_progress_fn progress, void* user, pts_error* error) {
+  return create(out, error, [&] {
+    const pts_package& package = need(self, "self");
+    ProgressRelay relay(progress, user);
+    return load(*package.package, open_options(options, relay), relay);
+  });
+}
+
+pts_status pts_model_open(pts_store* store, const char* reference, const pts_keyring* keys,
+                          const pts_open_options* options, pts_model** out,
+                          pts_progress_fn progress, void* user, pts_error* error) {
+  return create(out, error, [&] {
+    const ptsecure::Registry& registry = need(store, "store").registry;
+    const ptsecure::Keyring& ring = need(keys, "keys").ring;
+    ProgressRelay relay(progress, user);
+    const OpenOptions known = open_options(options, relay);
+    const auto package = registry.fetch(need_text(reference, "reference"), ring, known.cancel);
+    return load(*package, known, relay);
+  });
+}
+
+const char* pts_model_name(const pts_model* self) {
+  return self == nullptr ? nullptr : self->model->manifest().name.c_str();
+}
+
+uint64_t pts_model_version(const pts_model* self) {
+  return self == nullptr ? 0 : self->model->manifest().version;
+}
+
+const char* pts_model_metadata(const pts_model* self) {
+  return self == nullptr ? nullptr : self->model->metadata_json().c_str();
+}
+
+pts_status pts_model_example(const pts_model* self, char** out, pts_error* error) {
+  return create(out, error,
+                [&] { return new_text(need(self, "self").model->example_json()); });
+}
+
+void pts_infer_options_init(pts_infer_options* options) {
+  if (options != nullptr) *options = pts_infer_options PTS_INFER_OPTIONS_INIT;
+}
+
+pts_status pts_model_infer(const pts_model* self, const pts_value* const* inputs,
+                           size_t input_count, const pts_infer_options* options, pts_value** out,
+                           pts_error* error) {
+  return create(out, error, [&] {
+    const LoadedModel& model = model_of(self);
+    if (input_count != 0) need(inputs, "inputs");
+    const pts_infer_options known = infer_options(options);
+    const char* method = method_name(known);
+    return give(has_names(known.input_names, input_count)
+                    ? infer_named(model, method, inputs, known.input_names, input_count)
+                    : infer(model, method, inputs, input_count));
+  });
+}
+
+pts_status pts_model_infer_json(const pts_model* self, const char* request, size_t size,
+                                const pts_infer_options* options, char** out, pts_error* error) {
+  return create(out, error, [&] {
+    const LoadedModel& model = model_of(self);
+    const pts_infer_options known = infer_options(options);
+    return new_text(model.infer_json(method_name(known), {need_text(request, "request"), size}));
+  });
+}
+
+pts_status pts_model_result_json(const pts_model* self, const pts_value* result,
+                                 const pts_infer_options* options, char** out, pts_error* error) {
+  return create(out, error, [&] {
+    const LoadedModel& model = *need(self, "self").model;
+    const pts_infer_options known = infer_options(options);
+    return new_text(model.result_json(method_name(known), *unwrap(&need(result, "result"))));
+  });
+}
+
+pts_status pts_model_fork(const pts_model* self, pts_model** out, pts_error* error) {
+  return create(out, error, [&] { return new_model(model_of(self).fork()); });
+}
+
+void pts_model_destroy(pts_model** self) { destroy(self); }

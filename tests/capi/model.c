@@ -1,0 +1,307 @@
+/* Models: load, describe, run, fork. With torch on the digits example; without, only what needs no
+ * engine. */
+#include "check.h"
+
+#if PTSECURE_WITH_TORCH
+
+#include <pthread.h>
+
+#define DIGITS PTSECURE_SOURCE_DIR "/examples/digits/digits.pt"
+
+static pts_value* load_npy(const char* path) {
+  pts_error error;
+  char* data = NULL;
+  const size_t size = read_file(path, &data);
+  pts_value* value = NULL;
+  CHECK_OK(pts_value_from_npy(data, size, &value, &error));
+  free(data);
+  return value;
+}
+
+static pts_value* picture(float* pixels, int64_t batch) {
+  pts_error error;
+  const int64_t shape[4] = {batch, 1, 8, 8};
+  pts_tensor tensor = PTS_TENSOR_INIT;
+  pts_value* value = NULL;
+  tensor.dtype = PTS_DTYPE_FLOAT32;
+  tensor.rank = 4;
+  tensor.shape = shape;
+  tensor.data = pixels;
+  CHECK_OK(pts_value_borrow_tensor(&tensor, &value, NULL, NULL, &error));
+  return value;
+}
+
+static void publish_digits(pts_store* store, const pts_keyring* keys, int with_sample) {
+  pts_error error;
+  pts_value* sample = load_npy(PTSECURE_SOURCE_DIR "/examples/digits/sample.npy");
+  const pts_value* samples[1];
+  pts_publish_options options = PTS_PUBLISH_OPTIONS_INIT;
+  samples[0] = sample;
+  options.alias = "production";
+  if (with_sample) {
+    options.sample = samples;
+    options.sample_count = 1;
+  }
+  CHECK_OK(pts_store_publish_file(store, "digits", DIGITS, keys, &options, NULL, NULL, NULL,
+                                  &error));
+  pts_value_destroy(&sample);
+}
+
+static int32_t count_progress(void* user, uint64_t done, uint64_t total) {
+  *(uint64_t*)user = done == total ? total : 0;
+  return 0;
+}
+
+static pts_model* open_digits(pts_store* store, const pts_keyring* keys,
+                              const pts_open_options* options) {
+  pts_error error;
+  pts_model* model = NULL;
+  uint64_t done = 0;
+  CHECK_OK(pts_model_open(store, "digits@production", keys, options, &model, count_progress, &done,
+                          &error));
+  CHECK(done > 0);
+  return model;
+}
+
+/* The share of held-out pictures that are read right. */
+static void check_accuracy(const pts_model* model) {
+  pts_error error;
+  pts_value* images = load_npy(PTSECURE_SOURCE_DIR "/examples/digits/heldout_images.npy");
+  pts_value* labels = load_npy(PTSECURE_SOURCE_DIR "/examples/digits/heldout_labels.npy");
+  pts_value* answer = NULL;
+  pts_tensor view = PTS_TENSOR_INIT, truth = PTS_TENSOR_INIT;
+  const pts_value* inputs[1];
+  int64_t right = 0;
+  inputs[0] = images;
+  CHECK_OK(pts_model_infer(model, inputs, 1, NULL, &answer, &error));
+  CHECK_OK(pts_value_get_tensor(answer, &view, &error));
+  CHECK_OK(pts_value_get_tensor(labels, &truth, &error));
+  CHECK(view.rank == 2 && view.shape[0] == truth.shape[0] && view.shape[1] == 10);
+  CHECK(truth.dtype == PTS_DTYPE_INT64);
+  for (int64_t i = 0; i < view.shape[0]; ++i) {
+    const float* row = (const float*)view.data + i * view.strides[0];
+    int64_t best = 0;
+    for (int64_t j = 1; j < 10; ++j) best = row[j] > row[best] ? j : best;
+    right += best == ((const int64_t*)truth.data)[i];
+  }
+  CHECK((double)right > 0.9 * (double)view.shape[0]);
+  pts_value_destroy(&answer);
+  pts_value_destroy(&images);
+  pts_value_destroy(&labels);
+}
+
+static void test_open_and_run(void) {
+  pts_error error;
+  pts_store* store = new_store("run");
+  pts_keyring* keys = new_keys();
+  pts_model *model = NULL, *loaded = NULL;
+  pts_package* package = NULL;
+  char *text = NULL, *answer = NULL;
+  pts_open_options options = PTS_OPEN_OPTIONS_INIT;
+  publish_digits(store, keys, 1);
+  options.verify = PTS_VERIFY_AEAD;
+  options.intra_op_threads = 1;
+  options.warm_up_runs = 1;
+  model = open_digits(store, keys, &options);
+  /* The five steps one by one. */
+  CHECK_OK(pts_store_fetch(store, "digits/1", keys, NULL, &package, &error));
+  CHECK_OK(pts_package_load(package, NULL, &loaded, NULL, NULL, &error));
+  pts_package_destroy(&package);
+  pts_keyring_destroy(&keys);
+  pts_store_destroy(&store); /* models outlive what they were made from */
+  check_accuracy(model);
+  check_accuracy(loaded);
+  CHECK(strcmp(pts_model_name(model), "digits") == 0 && pts_model_version(model) == 1);
+  CHECK_HAS(pts_model_metadata(model), "\"stateful\":false");
+  CHECK_HAS(pts_model_metadata(model), "\"forward\"");
+  CHECK_HAS(pts_model_metadata(model), "\"FP32\"");
+  CHECK_OK(pts_model_example(model, &text, &error));
+  CHECK_OK(pts_model_infer_json(model, text, strlen(text), NULL, &answer, &error));
+  CHECK_HAS(answer, "\"model_name\":\"digits\"");
+  CHECK_HAS(answer, "\"outputs\"");
+  pts_text_destroy(&answer);
+  {
+    /* The same answer made of a value. */
+    char* none = NULL;
+    float pixels[64] = {0};
+    pts_value *image = picture(pixels, 1), *result = NULL;
+    const pts_value* inputs[1];
+    inputs[0] = image;
+    CHECK_OK(pts_model_infer(model, inputs, 1, NULL, &result, &error));
+    CHECK_OK(pts_model_result_json(model, result, NULL, &answer, &error));
+    CHECK_HAS(answer, "\"model_name\":\"digits\"");
+    CHECK_STATUS(pts_model_result_json(model, NULL, NULL, &none, &error), PTS_INVALID_ARGUMENT);
+    pts_value_destroy(&image);
+    pts_value_destroy(&result);
+  }
+  pts_text_destroy(&text);
+  pts_text_destroy(&answer);
+  CHECK_OK(pts_features(&text, &error));
+  CHECK_HAS(text, "\"loaded\":true");
+  pts_text_destroy(&text);
+  pts_model_destroy(&model);
+  pts_model_destroy(&loaded);
+}
+
+static void test_inputs(void) {
+  pts_error error;
+  float pixels[2 * 64] = {0};
+  pts_store* store = new_store("inputs");
+  pts_keyring* keys = new_keys();
+  pts_model* model = NULL;
+  pts_value *image = picture(pixels, 2), *number = NULL, *answer = NULL;
+  const pts_value* inputs[2];
+  const char* names[2] = {"images", NULL};
+  pts_infer_options options = PTS_INFER_OPTIONS_INIT;
+  publish_digits(store, keys, 1);
+  model = open_digits(store, keys, NULL);
+  inputs[0] = image;
+  inputs[1] = image;
+  CHECK_OK(pts_model_infer(model, inputs, 1, NULL, &answer, &error));
+  pts_value_destroy(&answer);
+  options.input_names = names;
+  CHECK_OK(pts_model_infer(model, inputs, 1, &options, &answer, &error));
+  pts_value_destroy(&answer);
+  CHECK_STATUS(pts_model_infer(model, inputs, 2, &options, &answer, &error), PTS_INVALID_ARGUMENT);
+  names[0] = "pictures";
+  CHECK_STATUS(pts_model_infer(model, inputs, 1, &options, &answer, &error), PTS_INVALID_INPUT);
+  CHECK_HAS(error.message, "images");
+  CHECK_STATUS(pts_model_infer(model, inputs, 2, NULL, &answer, &error), PTS_INVALID_INPUT);
+  CHECK_STATUS(pts_model_infer(model, NULL, 0, NULL, &answer, &error), PTS_INVALID_INPUT);
+  CHECK_HAS(error.message, "FP32[-1,1,8,8]");
+  CHECK_OK(pts_value_create_int(3, &number, &error));
+  inputs[0] = number;
+  CHECK_STATUS(pts_model_infer(model, inputs, 1, NULL, &answer, &error), PTS_INVALID_INPUT);
+  inputs[0] = NULL;
+  CHECK_STATUS(pts_model_infer(model, inputs, 1, NULL, &answer, &error), PTS_INVALID_ARGUMENT);
+  CHECK_STATUS(pts_model_infer(model, inputs, 2, NULL, &answer, &error), PTS_INVALID_ARGUMENT);
+  CHECK_STATUS(pts_model_infer(model, NULL, 1, NULL, &answer, &error), PTS_INVALID_ARGUMENT);
+  CHECK(answer == NULL);
+  options.input_names = NULL;
+  options.method = "backward";
+  inputs[0] = image;
+  CHECK_STATUS(pts_model_infer(model, inputs, 1, &options, &answer, &error), PTS_NOT_FOUND);
+  CHECK_HAS(error.message, "forward");
+  options.method = "logits";
+  CHECK_OK(pts_model_infer(model, inputs, 1, &options, &answer, &error));
+  CHECK(pts_value_kind(answer) == PTS_TENSOR);
+  pts_value_destroy(&answer);
+  {
+    char* text = NULL;
+    const char* const broken[] = {"", "{", "{\"inputs\":[]}", "[1]", "{\"inputs\":[{}]}"};
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); ++i) {
+      CHECK_STATUS(pts_model_infer_json(model, broken[i], strlen(broken[i]), NULL, &text, &error),
+                   PTS_INVALID_INPUT);
+    }
+    CHECK_STATUS(pts_model_infer_json(model, NULL, 5, NULL, &text, &error), PTS_INVALID_ARGUMENT);
+  }
+  pts_value_destroy(&number);
+  pts_value_destroy(&image);
+  pts_model_destroy(&model);
+  pts_keyring_destroy(&keys);
+  pts_store_destroy(&store);
+}
+
+typedef struct {
+  const pts_model* model;
+  int failures;
+} runner;
+
+static void* run_many(void* user) {
+  runner* self = user;
+  float pixels[64];
+  for (int i = 0; i < 64; ++i) pixels[i] = (float)(i % 7) / 7.0f;
+  for (int i = 0; i < 50; ++i) {
+    pts_value *image = picture(pixels, 1), *answer = NULL;
+    const pts_value* inputs[1];
+    pts_tensor view = PTS_TENSOR_INIT;
+    float sum = 0;
+    inputs[0] = image;
+    if (pts_model_infer(self->model, inputs, 1, NULL, &answer, NULL) != PTS_OK) ++self->failures;
+    if (pts_value_get_tensor(answer, &view, NULL) != PTS_OK) ++self->failures;
+    for (int j = 0; j < 10 && view.data != NULL; ++j) sum += ((const float*)view.data)[j];
+    if (sum < 0.99f || sum > 1.01f) ++self->failures;
+    pts_value_destroy(&answer);
+    pts_value_destroy(&image);
+  }
+  return NULL;
+}
+
+static void test_threads(void) {
+  enum { kThreads = 6 };
+  pts_store* store = new_store("threads");
+  pts_keyring* keys = new_keys();
+  pts_error error;
+  pts_model *model = NULL, *fork = NULL;
+  pthread_t threads[kThreads];
+  runner runners[kThreads];
+  publish_digits(store, keys, 0);
+  model = open_digits(store, keys, NULL);
+  CHECK_OK(pts_model_fork(model, &fork, &error));
+  for (int i = 0; i < kThreads; ++i) {
+    runners[i].model = i % 2 == 0 ? model : fork;
+    runners[i].failures = 0;
+    CHECK(pthread_create(&threads[i], NULL, run_many, &runners[i]) == 0);
+  }
+  for (int i = 0; i < kThreads; ++i) {
+    CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(runners[i].failures == 0);
+  }
+  pts_model_destroy(&model);
+  run_many(&runners[1]); /* the fork lives on */
+  CHECK(runners[1].failures == 0);
+  pts_model_destroy(&fork);
+  pts_keyring_destroy(&keys);
+  pts_store_destroy(&store);
+}
+
+static void test_refused(void) {
+  pts_error error;
+  pts_store* store = new_store("refused");
+  pts_keyring* keys = new_keys();
+  pts_model* model = NULL;
+  pts_open_options options = PTS_OPEN_OPTIONS_INIT;
+  CHECK_STATUS(pts_store_publish_bytes(store, "m", "no model", 8, keys, NULL, NULL, NULL, NULL,
+                                       &error),
+               PTS_INVALID_MODEL);
+  publish_digits(store, keys, 0);
+  options.device = "tpu";
+  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, &model, NULL, NULL, &error),
+               PTS_INVALID_ARGUMENT);
+  options.device = "cuda:63";
+  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, &model, NULL, NULL, &error),
+               PTS_UNSUPPORTED);
+  options.device = NULL;
+  options.warm_up_runs = 1; /* shapes are unknown without a sample */
+  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, &model, NULL, NULL, &error),
+               PTS_INVALID_ARGUMENT);
+  CHECK(model == NULL);
+  pts_keyring_destroy(&keys);
+  pts_store_destroy(&store);
+}
+
+int main(void) {
+  test_open_and_run();
+  test_inputs();
+  test_threads();
+  test_refused();
+  return finish();
+}
+
+#else
+
+int main(void) {
+  pts_error error;
+  pts_store* store = new_store("none");
+  pts_keyring* keys = new_keys();
+  /* Without the plug-in a TorchScript model can't be inspected, and the message says why. */
+  CHECK_STATUS(
+      pts_store_publish_bytes(store, "m", "abc", 3, keys, NULL, NULL, NULL, NULL, &error),
+      PTS_ENGINE);
+  CHECK_HAS(error.message, "plug-in");
+  pts_keyring_destroy(&keys);
+  pts_store_destroy(&store);
+  return finish();
+}
+
+#endif
