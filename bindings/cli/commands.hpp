@@ -1,0 +1,50 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "ptsecure/ptsecure.hpp"
+
+// The verbs of the `ptsecure` command. Each add_* declares its options and sets `run` to what is
+// done when the verb is used.
+namespace cli {
+
+// What every verb shares.
+struct Common {
+  std::string store;
+  std::string keys;
+  bool json = false;
+  bool quiet = false;
+  bool allow_group_read = false;
+  pts::Cancel cancel;  // set by Ctrl-C
+  std::function<void()> run;
+
+  pts::Store open_store() const;
+  pts::Keyring open_keys() const;
+  // Another keyring file than --keys.
+  pts::Keyring open_keys(const std::string& path) const;
+  bool show_progress() const { return !json && !quiet; }
+};
+
+// A wrong command line that CLI11 can't see; exit code 2.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+void add_key_commands(CLI::App& app, Common& common);      // keygen, keys
+void add_publish_commands(CLI::App& app, Common& common);  // publish, copy, alias
+void add_show_commands(CLI::App& app, Common& common);     // list, show, verify, version
+void add_infer_commands(CLI::App& app, Common& common);    // infer, export
+
+// --store and --keys, with their environment variables.
+void add_store_option(CLI::App& verb, Common& common);
+void add_keys_option(CLI::App& verb, Common& common);
+
+std::string read_file(const std::string& path);
+bool is_npy(const std::string& path);
+pts::Value read_npy(const std::string& path);
+
+}  // namespace cli

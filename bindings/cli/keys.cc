@@ -1,0 +1,109 @@
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "bindings/cli/commands.hpp"
+#include "bindings/cli/terminal.hpp"
+
+namespace cli {
+namespace {
+
+struct KeyArguments {
+  std::string file;
+  std::string output;
+  std::string role;
+  bool passphrase = false;
+};
+
+std::string new_passphrase() {
+  if (const char* passphrase = std::getenv("PTSECURE_PASSPHRASE")) return passphrase;
+  std::string first = ask_passphrase("New passphrase");
+  if (first.empty()) throw UsageError("the passphrase must not be empty");
+  if (ask_passphrase("Again") != first) throw UsageError("the two passphrases differ");
+  return first;
+}
+
+void save(const Common& common, const pts::Keyring& keys, const KeyArguments& arguments,
+          const std::string& path) {
+  keys.save(path, arguments.passphrase ? new_passphrase() : std::string());
+  if (common.json) {
+    std::cout
+        << nlohmann::json{{"file", path}, {"keys", nlohmann::json::parse(keys.describe())}}.dump()
+        << '\n';
+  } else {
+    std::cout << "wrote " << path << '\n';
+  }
+}
+
+std::string joined(const nlohmann::json& texts) {
+  std::string out;
+  for (const auto& text : texts) out += (out.empty() ? "" : ",") + text.get<std::string>();
+  return out;
+}
+
+void show(const Common& common, const KeyArguments& arguments) {
+  const std::string text = common.open_keys(arguments.file).describe();
+  if (common.json) {
+    std::cout << text << '\n';
+    return;
+  }
+  for (const auto& key : nlohmann::json::parse(text)) {
+    std::cout << key.at("kid").get<std::string>() << "  " << key.at("kty").get<std::string>()
+              << "  " << (key.value("private", false) ? "private" : "public") << "  "
+              << key.value("use", "");
+    if (key.contains("records"))
+      std::cout << "  signs " << joined(key["records"]) << " of " << joined(key["names"]);
+    std::cout << '\n';
+  }
+}
+
+// Verbs that read one keyring file and write another, or print it.
+void derive(const Common& common, const KeyArguments& arguments, const pts::Keyring& keys) {
+  if (!arguments.output.empty()) return save(common, keys, arguments, arguments.output);
+  std::cout << keys.export_keys().view() << '\n';
+}
+
+}  // namespace
+
+void add_key_commands(CLI::App& app, Common& common) {
+  const auto arguments = std::make_shared<KeyArguments>();
+  CLI::App* keygen = app.add_subcommand("keygen", "Make a keyring with new keys for every role");
+  keygen->add_option("FILE", arguments->file, "New file, e.g. keys.jwks")->required();
+  keygen->add_flag("--passphrase", arguments->passphrase,
+                   "Encrypt the file with a passphrase, asked for or from PTSECURE_PASSPHRASE");
+  keygen->callback([&common, arguments] {
+    common.run = [&common, arguments] {
+      save(common, pts::Keyring::generate(), *arguments, arguments->file);
+    };
+  });
+
+  CLI::App* keys =
+      app.add_subcommand("keys", "Show a keyring, or cut it down to a role or to its public keys");
+  keys->require_subcommand(1);
+  CLI::App* split = keys->add_subcommand("split", "Cut a keyring down to one role");
+  split->add_option("FILE", arguments->file, "Keyring file")->required();
+  split->add_option("--role", arguments->role, "publisher, opener, verifier or operator")
+      ->required();
+  split->add_option("-o,--output", arguments->output, "New file; printed if not given");
+  split->add_flag("--passphrase", arguments->passphrase, "Encrypt the new file with a passphrase");
+  split->callback([&common, arguments] {
+    common.run = [&common, arguments] {
+      derive(common, *arguments, common.open_keys(arguments->file).split(arguments->role));
+    };
+  });
+  CLI::App* pub = keys->add_subcommand(
+      "public", "The public keys alone, for others to verify with and wrap to");
+  pub->add_option("FILE", arguments->file, "Keyring file")->required();
+  pub->add_option("-o,--output", arguments->output, "New file; printed if not given");
+  pub->callback([&common, arguments] {
+    common.run = [&common, arguments] {
+      derive(common, *arguments, common.open_keys(arguments->file).public_part());
+    };
+  });
+  CLI::App* list = keys->add_subcommand("show", "List a keyring's keys; prints no secret");
+  list->add_option("FILE", arguments->file, "Keyring file")->required();
+  list->callback(
+      [&common, arguments] { common.run = [&common, arguments] { show(common, *arguments); }; });
+}
+
+}  // namespace cli

@@ -1,0 +1,148 @@
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "bindings/cli/commands.hpp"
+#include "bindings/cli/terminal.hpp"
+
+namespace cli {
+namespace {
+
+constexpr int kUsage = 2;
+const pts_cancel* interrupted = nullptr;
+
+void on_interrupt(int) {
+  pts_cancel_set(interrupted);
+}
+
+// docs/errors.md lists these.
+int exit_code(pts_status status) {
+  switch (status) {
+    case PTS_INVALID_ARGUMENT:
+      return kUsage;
+    case PTS_NOT_FOUND:
+      return 3;
+    case PTS_UNTRUSTED:
+    case PTS_CORRUPT:
+    case PTS_ROLLBACK:
+      return 4;
+    case PTS_NO_KEY:
+    case PTS_REVOKED:
+    case PTS_PERMISSION_DENIED:
+      return 5;
+    case PTS_UNAVAILABLE:
+    case PTS_TIMEOUT:
+      return 6;
+    case PTS_CANCELLED:
+      return 130;
+    default:
+      return 1;
+  }
+}
+
+int complain(const std::string& message, int code) {
+  std::cerr << "ptsecure: " << message << '\n';
+  return code;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app(
+      "Keeps PyTorch models signed and encrypted in a folder or in MongoDB, and runs them.",
+      "ptsecure");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.set_help_all_flag("--help-all", "Help of every verb");
+  app.set_version_flag("--version", std::string("ptsecure ") + pts_version());
+  app.footer(
+      "Environment: PTSECURE_STORE, PTSECURE_KEYS, PTSECURE_PASSPHRASE, PTSECURE_TORCH_DIR.\n"
+      "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not trusted or damaged, 5 no key, 6 "
+      "store unreachable.");
+  Common common;
+  app.add_flag("--json", common.json, "Print JSON, for machines");
+  app.add_flag("-q,--quiet", common.quiet, "No progress bars");
+  app.add_flag("--allow-group-read", common.allow_group_read,
+               "Accept private keyring files that their group may read");
+  add_key_commands(app, common);
+  add_publish_commands(app, common);
+  add_show_commands(app, common);
+  add_infer_commands(app, common);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    return complain(std::string(error.what()) + "; see `ptsecure --help`", kUsage);
+  }
+  interrupted = common.cancel.get();
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGPIPE, SIG_DFL);
+  common.run();
+  std::cout.flush();
+  return std::cout ? 0 : complain("the output could not be written", 1);
+}
+
+}  // namespace
+
+pts::Keyring Common::open_keys() const {
+  if (keys.empty()) {
+    throw UsageError(
+        "this needs a keyring: give --keys FILE or set PTSECURE_KEYS (`ptsecure keygen FILE` makes "
+        "one)");
+  }
+  return open_keys(keys);
+}
+
+pts::Keyring Common::open_keys(const std::string& path) const {
+  pts::KeyringOptions options;
+  options.allow_group_read = allow_group_read;
+  const char* passphrase = std::getenv("PTSECURE_PASSPHRASE");
+  if (passphrase != nullptr) options.passphrase = passphrase;
+  try {
+    return pts::Keyring::load(path, options);
+  } catch (const pts::NoKey&) {
+    if (passphrase != nullptr || !stdin_is_terminal()) throw;
+  }
+  options.passphrase = ask_passphrase("Passphrase of " + path);
+  return pts::Keyring::load(path, options);
+}
+
+pts::Store Common::open_store() const {
+  if (store.empty()) {
+    throw UsageError(
+        "this needs a store: give --store URI or set PTSECURE_STORE (a folder, or "
+        "mongodb://host/database)");
+  }
+  return pts::Store::open(store);
+}
+
+void add_store_option(CLI::App& verb, Common& common) {
+  verb.add_option("--store", common.store, "Folder, file:///path or mongodb://host/database")
+      ->envname("PTSECURE_STORE");
+}
+
+void add_keys_option(CLI::App& verb, Common& common) {
+  verb.add_option("--keys", common.keys, "Keyring file (JWK Set)")->envname("PTSECURE_KEYS");
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string content(std::istreambuf_iterator<char>(in), {});
+  if (!in || in.bad()) throw UsageError("'" + path + "' can't be read");
+  return content;
+}
+
+}  // namespace cli
+
+int main(int argc, char** argv) {
+  try {
+    return cli::run(argc, argv);
+  } catch (const cli::UsageError& error) {
+    return cli::complain(error.what(), cli::kUsage);
+  } catch (const pts::Error& error) {
+    return cli::complain(error.what(), cli::exit_code(error.status()));
+  } catch (const std::exception& error) {
+    return cli::complain(error.what(), 1);
+  }
+}

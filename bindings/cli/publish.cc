@@ -1,0 +1,174 @@
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "bindings/cli/commands.hpp"
+#include "bindings/cli/terminal.hpp"
+
+namespace cli {
+namespace {
+
+struct PublishArguments {
+  std::string model;
+  std::string name;
+  std::string format;
+  std::string alias;
+  std::vector<std::string> labels;
+  std::vector<std::string> samples;
+  std::string target;
+  std::string target_keys;
+  std::string reason;
+  std::uint64_t version = 0;
+};
+
+std::map<std::string, std::string> parse_labels(const std::vector<std::string>& labels) {
+  std::map<std::string, std::string> out;
+  for (const std::string& label : labels) {
+    const auto equals = label.find('=');
+    if (equals == std::string::npos || equals == 0)
+      throw UsageError("a label is KEY=VALUE, not '" + label + "'");
+    out[label.substr(0, equals)] = label.substr(equals + 1);
+  }
+  return out;
+}
+
+void report(const Common& common, const std::string& name, std::uint64_t version,
+            const std::string& alias) {
+  if (common.json) {
+    nlohmann::ordered_json out{{"name", name}, {"version", version}};
+    if (!alias.empty()) out["alias"] = alias;
+    std::cout << out.dump() << '\n';
+  } else {
+    std::cout << name << '/' << version << (alias.empty() ? "" : " (" + name + "@" + alias + ")")
+              << '\n';
+  }
+}
+
+void publish(const Common& common, const PublishArguments& arguments) {
+  const pts::Store store = common.open_store();
+  const pts::Keyring keys = common.open_keys();
+  pts::PublishOptions options;
+  options.format = arguments.format;
+  options.alias = arguments.alias;
+  options.labels = parse_labels(arguments.labels);
+  options.cancel = &common.cancel;
+  std::vector<pts::Value> samples;
+  for (const std::string& file : arguments.samples) {
+    if (is_npy(file))
+      samples.push_back(read_npy(file));
+    else
+      options.sample_json = read_file(file);
+  }
+  for (const pts::Value& sample : samples) options.sample.emplace_back(sample.get());
+  ProgressBar bar("publishing " + arguments.name, common.show_progress());
+  options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
+  report(common, arguments.name, store.publish_file(arguments.name, arguments.model, keys, options),
+         arguments.alias);
+}
+
+void copy(const Common& common, const PublishArguments& arguments) {
+  const pts::Store source = common.open_store();
+  const pts::Store target = pts::Store::open(arguments.target);
+  const pts::Keyring keys = common.open_keys();
+  const pts::Keyring target_keys =
+      arguments.target_keys.empty() ? common.open_keys() : common.open_keys(arguments.target_keys);
+  pts::PublishOptions options;
+  options.alias = arguments.alias;
+  options.labels = parse_labels(arguments.labels);
+  options.cancel = &common.cancel;
+  ProgressBar bar("copying " + arguments.name, common.show_progress());
+  options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
+  const std::uint64_t version = source.copy(arguments.name, keys, target, target_keys, options);
+  report(common, arguments.name.substr(0, arguments.name.find_first_of("/@")), version,
+         arguments.alias);
+}
+
+void set_alias(const Common& common, const PublishArguments& arguments) {
+  common.open_store().set_alias(arguments.name, arguments.alias, arguments.version,
+                                common.open_keys(), arguments.reason);
+  report(common, arguments.name, arguments.version, arguments.alias);
+}
+
+void list_aliases(const Common& common, const PublishArguments& arguments) {
+  const std::string text = common.open_store().list_aliases(arguments.name, common.open_keys());
+  if (common.json) {
+    std::cout << text << '\n';
+    return;
+  }
+  for (const auto& alias : nlohmann::json::parse(text)) {
+    std::cout << arguments.name << '@' << alias.at("alias").get<std::string>() << "  version "
+              << alias.at("version") << "  sequence " << alias.at("sequence") << "  "
+              << alias.at("time").get<std::string>() << "  "
+              << alias.at("reason").get<std::string>() << '\n';
+  }
+}
+
+void add_publish(CLI::App& app, Common& common) {
+  const auto arguments = std::make_shared<PublishArguments>();
+  CLI::App* verb =
+      app.add_subcommand("publish", "Seal a model and store it as the next version of NAME");
+  add_store_option(*verb, common);
+  add_keys_option(*verb, common);
+  verb->add_option("MODEL", arguments->model, "Model file")->required();
+  verb->add_option("NAME", arguments->name, "Model name")->required();
+  verb->add_option("--alias", arguments->alias, "Point this alias at the new version");
+  verb->add_option("--label", arguments->labels,
+                   "KEY=VALUE, stored readable and signed; may be repeated");
+  verb->add_option("--sample", arguments->samples,
+                   "Input to record datatypes and shapes from: a V2 JSON request, or an .npy file "
+                   "per input, in order");
+  verb->add_option("--format", arguments->format,
+                   "torchscript (default), or opaque: any bytes, never run");
+  verb->callback(
+      [&common, arguments] { common.run = [&common, arguments] { publish(common, *arguments); }; });
+}
+
+void add_copy(CLI::App& app, Common& common) {
+  const auto arguments = std::make_shared<PublishArguments>();
+  CLI::App* verb =
+      app.add_subcommand("copy", "Verify a version and publish it to another store, signed for it");
+  add_store_option(*verb, common);
+  add_keys_option(*verb, common);
+  verb->add_option("REF", arguments->name, "NAME, NAME/7 or NAME@alias")->required();
+  verb->add_option("--to", arguments->target, "Store to copy to")->required();
+  verb->add_option("--to-keys", arguments->target_keys,
+                   "Keyring to sign and wrap with there; --keys if not given");
+  verb->add_option("--alias", arguments->alias, "Point this alias at the new version there");
+  verb->add_option("--label", arguments->labels, "KEY=VALUE to add; may be repeated");
+  verb->callback(
+      [&common, arguments] { common.run = [&common, arguments] { copy(common, *arguments); }; });
+}
+
+void add_alias(CLI::App& app, Common& common) {
+  const auto arguments = std::make_shared<PublishArguments>();
+  CLI::App* alias = app.add_subcommand("alias", "Point aliases at versions, and list them");
+  alias->require_subcommand(1);
+  CLI::App* set =
+      alias->add_subcommand("set", "Point an alias at a version, as a new signed record");
+  add_store_option(*set, common);
+  add_keys_option(*set, common);
+  set->add_option("NAME", arguments->name, "Model name")->required();
+  set->add_option("ALIAS", arguments->alias, "Alias")->required();
+  set->add_option("VERSION", arguments->version, "Version number")->required();
+  set->add_option("--reason", arguments->reason, "Why, for the record");
+  set->callback([&common, arguments] {
+    common.run = [&common, arguments] { set_alias(common, *arguments); };
+  });
+  CLI::App* list = alias->add_subcommand("list", "List a model's aliases, verified");
+  add_store_option(*list, common);
+  add_keys_option(*list, common);
+  list->add_option("NAME", arguments->name, "Model name")->required();
+  list->callback([&common, arguments] {
+    common.run = [&common, arguments] { list_aliases(common, *arguments); };
+  });
+}
+
+}  // namespace
+
+void add_publish_commands(CLI::App& app, Common& common) {
+  add_publish(app, common);
+  add_copy(app, common);
+  add_alias(app, common);
+}
+
+}  // namespace cli
