@@ -21,8 +21,8 @@ std::map<std::string, std::string> labels_of(const pts_publish_options& options)
   need(options.label_keys, "label_keys");
   need(options.label_values, "label_values");
   for (std::size_t i = 0; i < options.label_count; ++i) {
-    const std::string key(check_utf8(need_text(options.label_keys[i], "a label's key"),
-                                     "a label's key"));
+    const std::string key(
+        check_utf8(need_text(options.label_keys[i], "a label's key"), "a label's key"));
     const std::string_view value =
         check_utf8(need_text(options.label_values[i], "a label's value"), "a label's value");
     if (key.empty()) throw Error(Status::invalid_argument, "a label's key must not be empty");
@@ -43,6 +43,7 @@ Progress ProgressRelay::progress() {
 void ProgressRelay::operator()(std::uint64_t done, std::uint64_t total) {
   total_.store(total, std::memory_order_relaxed);
   if (!stopped_.load(std::memory_order_relaxed) && std::this_thread::get_id() == thread_) {
+    if (complete_ && done == total) return;
     complete_ = done == total;
     if (callback_(user_, done, total) != 0) stopped_.store(true, std::memory_order_relaxed);
   }
@@ -62,9 +63,8 @@ CancelToken token_of(const pts_cancel* cancel) noexcept {
 }
 
 PublishOptions publish_options(const pts_publish_options* given, ProgressRelay& relay) {
-  const pts_publish_options known =
-      known_part(given, pts_publish_options PTS_PUBLISH_OPTIONS_INIT, kFirstPublishOptions,
-                 "pts_publish_options");
+  const pts_publish_options known = known_part(given, pts_publish_options PTS_PUBLISH_OPTIONS_INIT,
+                                               kFirstPublishOptions, "pts_publish_options");
   PublishOptions options;
   options.format = text_or_empty(known.format);
   options.alias = text_or_empty(known.alias);
@@ -86,12 +86,13 @@ OpenOptions open_options(const pts_open_options* given, ProgressRelay& relay) {
   const pts_open_options known = known_part(given, pts_open_options PTS_OPEN_OPTIONS_INIT,
                                             kFirstOpenOptions, "pts_open_options");
   if (known.verify != PTS_VERIFY_SIGNED && known.verify != PTS_VERIFY_AEAD) {
-    throw Error(Status::invalid_argument, "verify must be PTS_VERIFY_SIGNED (0) or PTS_VERIFY_AEAD "
-                                          "(1), not " + std::to_string(known.verify));
+    throw Error(Status::invalid_argument,
+                "verify must be PTS_VERIFY_SIGNED (0) or PTS_VERIFY_AEAD "
+                "(1), not " +
+                    std::to_string(known.verify));
   }
   if (known.intra_op_threads < 0 || known.warm_up_runs < 0) {
-    throw Error(Status::invalid_argument,
-                "intra_op_threads and warm_up_runs must not be negative");
+    throw Error(Status::invalid_argument, "intra_op_threads and warm_up_runs must not be negative");
   }
   OpenOptions options;
   options.level = static_cast<VerifyLevel>(known.verify);

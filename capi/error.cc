@@ -87,8 +87,10 @@ std::size_t one_line(std::string_view text, char* out, std::size_t capacity) noe
     const std::size_t length = utf8_length(text);
     const std::string_view character = text.substr(0, length == 0 ? 1 : length);
     std::string_view written = character;
-    if (length == 0) written = "?";
-    else if (is_control(character)) written = size > 0 && out[size - 1] == ' ' ? "" : " ";
+    if (length == 0)
+      written = "?";
+    else if (is_control(character))
+      written = size > 0 && out[size - 1] == ' ' ? "" : " ";
     if (size + written.size() + 1 > capacity) break;
     std::memcpy(out + size, written.data(), written.size());
     size += written.size();
@@ -103,9 +105,9 @@ std::string_view check_utf8(std::string_view text, const char* what) {
   for (std::string_view rest = text; !rest.empty();) {
     const std::size_t length = utf8_length(rest);
     if (length == 0) {
-      throw Error(Status::invalid_argument,
-                  std::string(what) + " is not UTF-8: byte " +
-                      std::to_string(text.size() - rest.size()) + " begins no character");
+      throw Error(Status::invalid_argument, std::string(what) + " is not UTF-8: byte " +
+                                                std::to_string(text.size() - rest.size()) +
+                                                " begins no character");
     }
     rest.remove_prefix(length);
   }
@@ -124,7 +126,8 @@ pts_status report_current_exception(pts_error* error) noexcept {
   } catch (const std::exception& e) {
     return fill(error, Status::internal, e.what());
   } catch (...) {
-    return fill(error, Status::internal, "an unknown exception; this is a defect, please report it");
+    return fill(error, Status::internal,
+                "an unknown exception; this is a defect, please report it");
   }
 }
 

@@ -33,7 +33,9 @@ inline const char* need_text(const char* text, const char* what) {
   return text;
 }
 // One that may be NULL, which is the same as empty.
-inline const char* text_or_empty(const char* text) { return text == nullptr ? "" : text; }
+inline const char* text_or_empty(const char* text) {
+  return text == nullptr ? "" : text;
+}
 
 // Throws Status::invalid_argument naming `what` unless `text` is UTF-8.
 std::string_view check_utf8(std::string_view text, const char* what);

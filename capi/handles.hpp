@@ -56,7 +56,9 @@ struct pts_bytes {
 
 namespace ptsecure::capi {
 
-inline Value* unwrap(pts_value* value) noexcept { return reinterpret_cast<Value*>(value); }
+inline Value* unwrap(pts_value* value) noexcept {
+  return reinterpret_cast<Value*>(value);
+}
 inline const Value* unwrap(const pts_value* value) noexcept {
   return reinterpret_cast<const Value*>(value);
 }

@@ -11,9 +11,8 @@ constexpr std::size_t kFirstKeyringOptions = 24;
 static_assert(sizeof(pts_keyring_options) >= kFirstKeyringOptions);
 
 Keyring::LoadOptions load_options(const pts_keyring_options* given) {
-  const pts_keyring_options known =
-      known_part(given, pts_keyring_options PTS_KEYRING_OPTIONS_INIT, kFirstKeyringOptions,
-                 "pts_keyring_options");
+  const pts_keyring_options known = known_part(given, pts_keyring_options PTS_KEYRING_OPTIONS_INIT,
+                                               kFirstKeyringOptions, "pts_keyring_options");
   if (known.reserved != 0) {
     throw ptsecure::Error(ptsecure::Status::invalid_argument,
                           "pts_keyring_options.reserved must be 0");
@@ -66,8 +65,7 @@ pts_status pts_keyring_split(const pts_keyring* self, const char* role, pts_keyr
 }
 
 pts_status pts_keyring_public(const pts_keyring* self, pts_keyring** out, pts_error* error) {
-  return create(out, error,
-                [&] { return new pts_keyring{need(self, "self").ring.public_part()}; });
+  return create(out, error, [&] { return new pts_keyring{need(self, "self").ring.public_part()}; });
 }
 
 pts_status pts_keyring_save(const pts_keyring* self, const char* path, const char* passphrase,
@@ -82,8 +80,9 @@ pts_status pts_keyring_export(const pts_keyring* self, pts_bytes** out, pts_erro
 }
 
 pts_status pts_keyring_describe(const pts_keyring* self, char** out, pts_error* error) {
-  return create(out, error,
-                [&] { return new_text(need(self, "self").ring.describe_json()); });
+  return create(out, error, [&] { return new_text(need(self, "self").ring.describe_json()); });
 }
 
-void pts_keyring_destroy(pts_keyring** self) { destroy(self); }
+void pts_keyring_destroy(pts_keyring** self) {
+  destroy(self);
+}

@@ -18,13 +18,12 @@ namespace {
 constexpr const char* kVersion =
     PTSECURE_VERSION_TEXT(PTS_VERSION_MAJOR, PTS_VERSION_MINOR, PTS_VERSION_PATCH);
 
-static_assert(std::atomic<unsigned>::is_always_lock_free &&
-                  std::atomic<bool>::is_always_lock_free,
+static_assert(std::atomic<unsigned>::is_always_lock_free && std::atomic<bool>::is_always_lock_free,
               "pts_cancel_set must be usable in a signal handler");
 
 std::atomic<unsigned> fork_count{0};
-[[maybe_unused]] const int fork_handler = pthread_atfork(
-    nullptr, nullptr, [] { fork_count.fetch_add(1, std::memory_order_relaxed); });
+[[maybe_unused]] const int fork_handler =
+    pthread_atfork(nullptr, nullptr, [] { fork_count.fetch_add(1, std::memory_order_relaxed); });
 
 std::string features() {
   nlohmann::ordered_json stores = {"directory"};
@@ -49,7 +48,9 @@ std::string features() {
 
 }  // namespace
 
-unsigned forks() noexcept { return fork_count.load(std::memory_order_relaxed); }
+unsigned forks() noexcept {
+  return fork_count.load(std::memory_order_relaxed);
+}
 
 }  // namespace ptsecure::capi
 
@@ -71,7 +72,9 @@ const std::uint8_t* pts_bytes::data() const noexcept {
   return secret_.empty() ? nullptr : reinterpret_cast<const std::uint8_t*>(secret_.data());
 }
 
-const char* pts_version(void) { return kVersion; }
+const char* pts_version(void) {
+  return kVersion;
+}
 
 pts_status pts_features(char** out, pts_error* error) {
   return create(out, error, [] { return new_text(features()); });
@@ -81,9 +84,13 @@ const uint8_t* pts_bytes_data(const pts_bytes* self) {
   return self == nullptr ? nullptr : self->data();
 }
 
-size_t pts_bytes_size(const pts_bytes* self) { return self == nullptr ? 0 : self->size(); }
+size_t pts_bytes_size(const pts_bytes* self) {
+  return self == nullptr ? 0 : self->size();
+}
 
-void pts_bytes_destroy(pts_bytes** self) { destroy(self); }
+void pts_bytes_destroy(pts_bytes** self) {
+  destroy(self);
+}
 
 pts_status pts_cancel_create(pts_cancel** out, pts_error* error) {
   return create(out, error, [] { return new pts_cancel{ptsecure::CancelToken::make()}; });
@@ -93,4 +100,6 @@ void pts_cancel_set(const pts_cancel* self) {
   if (self != nullptr) self->token.cancel();
 }
 
-void pts_cancel_destroy(pts_cancel** self) { destroy(self); }
+void pts_cancel_destroy(pts_cancel** self) {
+  destroy(self);
+}

@@ -69,7 +69,8 @@ Value infer_named(const LoadedModel& model, const char* method, const pts_value*
     } else if (named.empty()) {
       positional.push_back(input(inputs, i));
     } else {
-      throw Error(Status::invalid_argument, "input_names: positional inputs come before named ones");
+      throw Error(Status::invalid_argument,
+                  "input_names: positional inputs come before named ones");
     }
   }
   return model.infer(method, positional, named);
@@ -130,8 +131,7 @@ const char* pts_model_metadata(const pts_model* self) {
 }
 
 pts_status pts_model_example(const pts_model* self, char** out, pts_error* error) {
-  return create(out, error,
-                [&] { return new_text(need(self, "self").model->example_json()); });
+  return create(out, error, [&] { return new_text(need(self, "self").model->example_json()); });
 }
 
 void pts_infer_options_init(pts_infer_options* options) {
@@ -174,4 +174,6 @@ pts_status pts_model_fork(const pts_model* self, pts_model** out, pts_error* err
   return create(out, error, [&] { return new_model(model_of(self).fork()); });
 }
 
-void pts_model_destroy(pts_model** self) { destroy(self); }
+void pts_model_destroy(pts_model** self) {
+  destroy(self);
+}

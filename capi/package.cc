@@ -10,7 +10,9 @@ using ptsecure::Status;
 
 namespace {
 
-const Package& package_of(const pts_package* self) { return *need(self, "self").package; }
+const Package& package_of(const pts_package* self) {
+  return *need(self, "self").package;
+}
 
 ptsecure::CheckSink check_sink(pts_check_fn check, void* user) {
   if (check == nullptr) return {};
@@ -48,7 +50,9 @@ const char* pts_package_manifest(const pts_package* self) {
   return self == nullptr ? nullptr : self->package->manifest_json().c_str();
 }
 
-uint64_t pts_package_size(const pts_package* self) { return self == nullptr ? 0 : self->size; }
+uint64_t pts_package_size(const pts_package* self) {
+  return self == nullptr ? 0 : self->size;
+}
 
 pts_status pts_package_example(const pts_package* self, char** out, pts_error* error) {
   return create(out, error, [&] { return new_text(package_of(self).example_json()); });
@@ -92,7 +96,9 @@ pts_status pts_package_export(pts_package* self, const char* folder,
   });
 }
 
-void pts_package_destroy(pts_package** self) { destroy(self); }
+void pts_package_destroy(pts_package** self) {
+  destroy(self);
+}
 
 pts_status pts_store_verify(pts_store* self, const char* reference, const pts_keyring* keys,
                             const pts_open_options* options, pts_check_fn check,

@@ -7,8 +7,8 @@
 using namespace ptsecure::capi;
 using ptsecure::CancelToken;
 using ptsecure::Error;
-using ptsecure::KeyStatus;
 using ptsecure::Keyring;
+using ptsecure::KeyStatus;
 using ptsecure::Registry;
 using ptsecure::Status;
 
@@ -18,8 +18,8 @@ KeyStatus key_status(std::string_view name) {
   if (name == "enabled") return KeyStatus::enabled;
   if (name == "disabled") return KeyStatus::disabled;
   if (name == "destroyed") return KeyStatus::destroyed;
-  throw Error(Status::invalid_argument, "a key's status is enabled, disabled or destroyed, not '" +
-                                            std::string(name) + "'");
+  throw Error(Status::invalid_argument,
+              "a key's status is enabled, disabled or destroyed, not '" + std::string(name) + "'");
 }
 
 std::string reason_text(const char* reason) {
@@ -61,8 +61,7 @@ pts_status pts_store_list_aliases(pts_store* self, const char* name, const pts_k
 }
 
 pts_status pts_store_set_key_status(pts_store* self, const char* reference, const char* status,
-                                    const char* reason, const pts_keyring* keys,
-                                    pts_error* error) {
+                                    const char* reason, const pts_keyring* keys, pts_error* error) {
   return guard(error, [&] {
     const Registry& registry = need(self, "self").registry;
     const Keyring& ring = need(keys, "keys").ring;

@@ -93,4 +93,6 @@ pts_status pts_store_list_versions(pts_store* self, const char* name, uint64_t b
   });
 }
 
-void pts_store_destroy(pts_store** self) { destroy(self); }
+void pts_store_destroy(pts_store** self) {
+  destroy(self);
+}

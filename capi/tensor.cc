@@ -77,7 +77,8 @@ ptsecure::Device device_of(const pts_tensor& view) {
   }
   throw Error(Status::invalid_argument,
               "a tensor's device must be PTS_DEVICE_CPU (1) or PTS_DEVICE_CUDA (2) with an index "
-              "of 0 or more, not " + std::to_string(view.device_type) + " with index " +
+              "of 0 or more, not " +
+                  std::to_string(view.device_type) + " with index " +
                   std::to_string(view.device_index));
 }
 
@@ -86,9 +87,10 @@ Tensor describe(const pts_tensor* given) {
   need(given, "tensor");
   const pts_tensor view = known_part(given, pts_tensor PTS_TENSOR_INIT, kFirstTensor, "pts_tensor");
   if (view.dtype < PTS_DTYPE_BOOL || view.dtype > PTS_DTYPE_COMPLEX128) {
-    throw Error(Status::invalid_argument, "a tensor's dtype must be one of PTS_DTYPE_BOOL (1) to "
-                                          "PTS_DTYPE_COMPLEX128 (16), not " +
-                                              std::to_string(view.dtype));
+    throw Error(Status::invalid_argument,
+                "a tensor's dtype must be one of PTS_DTYPE_BOOL (1) to "
+                "PTS_DTYPE_COMPLEX128 (16), not " +
+                    std::to_string(view.dtype));
   }
   if (view.rank < 0 || static_cast<std::size_t>(view.rank) > Dims::kMaxRank) {
     throw Error(Status::invalid_argument,
@@ -111,8 +113,9 @@ Tensor describe(const pts_tensor* given) {
 
 void refuse_negative_strides(std::span<const std::int64_t> strides) {
   if (std::any_of(strides.begin(), strides.end(), [](std::int64_t step) { return step < 0; })) {
-    throw Error(Status::invalid_input, "a tensor with negative strides can't be shared with the "
-                                       "engine; copy it with pts_value_copy_tensor");
+    throw Error(Status::invalid_input,
+                "a tensor with negative strides can't be shared with the "
+                "engine; copy it with pts_value_copy_tensor");
   }
 }
 

@@ -45,8 +45,8 @@ void check_depth(const Value& value, int depth) {
 }
 
 [[noreturn]] void throw_kind(const Value& value, const char* expected) {
-  throw Error(Status::invalid_argument, std::string("the value is a ") + kind_name(value.kind()) +
-                                            ", not a " + expected);
+  throw Error(Status::invalid_argument,
+              std::string("the value is a ") + kind_name(value.kind()) + ", not a " + expected);
 }
 
 // What a value of kind T holds.

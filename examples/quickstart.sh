@@ -70,8 +70,10 @@ esac
 python3 "$digits/search.py" "$digits/digits.pt" "$payload" "$stored"
 
 say "4. Open it and run it: fetched, verified, decrypted and loaded in one go, then 360 pictures"
-run ptsecure infer digits@production --input "$digits/heldout_images.npy" --json >"$work/answers.json"
-python3 "$digits/show.py" "$work/answers.json" "$digits/heldout_images.npy" "$digits/heldout_labels.npy"
+images=$digits/heldout_images.npy answers=$work/answers.json
+echo "$ ptsecure infer digits@production --input $images >$answers"
+ptsecure infer digits@production --input "$images" >"$answers"
+python3 "$digits/show.py" "$answers" "$images" "$digits/heldout_labels.npy"
 
 say "To try next:"
 if [[ $kind == folder ]]; then

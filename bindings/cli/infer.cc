@@ -93,8 +93,6 @@ void add_infer_commands(CLI::App& app, Common& common) {
   const auto arguments = std::make_shared<InferArguments>();
   CLI::App* verb =
       app.add_subcommand("infer", "Open a model and run it; prints a V2 JSON response");
-  add_store_option(*verb, common);
-  add_keys_option(*verb, common);
   verb->add_option("REF", arguments->reference, "NAME, NAME/7 or NAME@alias")->required();
   verb->add_option("--input", arguments->inputs,
                    "A V2 JSON request, or FILE.npy or NAME=FILE.npy per input")
@@ -107,8 +105,6 @@ void add_infer_commands(CLI::App& app, Common& common) {
 
   CLI::App* parts = app.add_subcommand(
       "export", "Write a version's standard parts, still encrypted, for stock tools");
-  add_store_option(*parts, common);
-  add_keys_option(*parts, common);
   parts->add_option("REF", arguments->reference, "NAME, NAME/7 or NAME@alias")->required();
   parts->add_option("FOLDER", arguments->folder, "New or empty folder")->required();
   parts->callback([&common, arguments] {

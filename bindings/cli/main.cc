@@ -60,6 +60,9 @@ int run(int argc, char** argv) {
       "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not trusted or damaged, 5 no key, 6 "
       "store unreachable.");
   Common common;
+  app.add_option("--store", common.store, "Folder, file:///path or mongodb://host/database")
+      ->envname("PTSECURE_STORE");
+  app.add_option("--keys", common.keys, "Keyring file (JWK Set)")->envname("PTSECURE_KEYS");
   app.add_flag("--json", common.json, "Print JSON, for machines");
   app.add_flag("-q,--quiet", common.quiet, "No progress bars");
   app.add_flag("--allow-group-read", common.allow_group_read,
@@ -115,15 +118,6 @@ pts::Store Common::open_store() const {
         "mongodb://host/database)");
   }
   return pts::Store::open(store);
-}
-
-void add_store_option(CLI::App& verb, Common& common) {
-  verb.add_option("--store", common.store, "Folder, file:///path or mongodb://host/database")
-      ->envname("PTSECURE_STORE");
-}
-
-void add_keys_option(CLI::App& verb, Common& common) {
-  verb.add_option("--keys", common.keys, "Keyring file (JWK Set)")->envname("PTSECURE_KEYS");
 }
 
 std::string read_file(const std::string& path) {

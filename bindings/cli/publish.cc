@@ -107,8 +107,6 @@ void add_publish(CLI::App& app, Common& common) {
   const auto arguments = std::make_shared<PublishArguments>();
   CLI::App* verb =
       app.add_subcommand("publish", "Seal a model and store it as the next version of NAME");
-  add_store_option(*verb, common);
-  add_keys_option(*verb, common);
   verb->add_option("MODEL", arguments->model, "Model file")->required();
   verb->add_option("NAME", arguments->name, "Model name")->required();
   verb->add_option("--alias", arguments->alias, "Point this alias at the new version");
@@ -127,8 +125,6 @@ void add_copy(CLI::App& app, Common& common) {
   const auto arguments = std::make_shared<PublishArguments>();
   CLI::App* verb =
       app.add_subcommand("copy", "Verify a version and publish it to another store, signed for it");
-  add_store_option(*verb, common);
-  add_keys_option(*verb, common);
   verb->add_option("REF", arguments->name, "NAME, NAME/7 or NAME@alias")->required();
   verb->add_option("--to", arguments->target, "Store to copy to")->required();
   verb->add_option("--to-keys", arguments->target_keys,
@@ -145,8 +141,6 @@ void add_alias(CLI::App& app, Common& common) {
   alias->require_subcommand(1);
   CLI::App* set =
       alias->add_subcommand("set", "Point an alias at a version, as a new signed record");
-  add_store_option(*set, common);
-  add_keys_option(*set, common);
   set->add_option("NAME", arguments->name, "Model name")->required();
   set->add_option("ALIAS", arguments->alias, "Alias")->required();
   set->add_option("VERSION", arguments->version, "Version number")->required();
@@ -155,8 +149,6 @@ void add_alias(CLI::App& app, Common& common) {
     common.run = [&common, arguments] { set_alias(common, *arguments); };
   });
   CLI::App* list = alias->add_subcommand("list", "List a model's aliases, verified");
-  add_store_option(*list, common);
-  add_keys_option(*list, common);
   list->add_option("NAME", arguments->name, "Model name")->required();
   list->callback([&common, arguments] {
     common.run = [&common, arguments] { list_aliases(common, *arguments); };

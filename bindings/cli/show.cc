@@ -172,7 +172,6 @@ void add_list(CLI::App& app, Common& common) {
   const auto arguments = std::make_shared<ShowArguments>();
   CLI::App* verb = app.add_subcommand(
       "list", "List models, or the versions of one (the store's index, not verified)");
-  add_store_option(*verb, common);
   verb->add_option("NAME", arguments->reference, "Model whose versions to list");
   verb->add_option("--after", arguments->after, "Only models whose names come after this one");
   verb->add_option("--limit", arguments->limit, "At most so many (0 = all)");
@@ -184,25 +183,19 @@ void add_list(CLI::App& app, Common& common) {
   });
 }
 
-void add_reference_verb(CLI::App& verb, Common& common, ShowArguments& arguments) {
-  add_store_option(verb, common);
-  add_keys_option(verb, common);
-  verb.add_option("REF", arguments.reference, "NAME, NAME/7 or NAME@alias")->required();
-}
-
 }  // namespace
 
 void add_show_commands(CLI::App& app, Common& common) {
   add_list(app, common);
   const auto arguments = std::make_shared<ShowArguments>();
   CLI::App* show_verb = app.add_subcommand("show", "Show a version, verified");
-  add_reference_verb(*show_verb, common, *arguments);
+  show_verb->add_option("REF", arguments->reference, "NAME, NAME/7 or NAME@alias")->required();
   show_verb->add_flag("--example", arguments->example, "Print a ready infer request body instead");
   show_verb->callback(
       [&common, arguments] { common.run = [&common, arguments] { show(common, *arguments); }; });
   CLI::App* verify_verb =
       app.add_subcommand("verify", "Verify everything that is stored about a version");
-  add_reference_verb(*verify_verb, common, *arguments);
+  verify_verb->add_option("REF", arguments->reference, "NAME, NAME/7 or NAME@alias")->required();
   verify_verb->callback(
       [&common, arguments] { common.run = [&common, arguments] { verify(common, *arguments); }; });
   CLI::App* version =

@@ -3,10 +3,9 @@
  *   cc -std=c99 main.c -o digits $(pkg-config --cflags --libs ptsecure)
  *   ./digits ../digits/digits.pt ../digits/sample.npy
  */
+#include <ptsecure/ptsecure.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <ptsecure/ptsecure.h>
 
 static void must(pts_status status, const pts_error* error) {
   if (status == PTS_OK) return;

@@ -8,10 +8,9 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <ptsecure/ptsecure.hpp>
 #include <string>
 #include <vector>
-
-#include <ptsecure/ptsecure.hpp>
 
 // The keys of this example, made on its first run.
 static pts::Keyring load_or_make_keys(const std::string& path) {

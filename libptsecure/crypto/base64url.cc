@@ -7,7 +7,9 @@ namespace ptsecure {
 namespace {
 
 // Both maps by arithmetic on the sign of differences, so that time doesn't depend on the content.
-constexpr int when_negative(int difference, int value) { return (difference >> 8) & value; }
+constexpr int when_negative(int difference, int value) {
+  return (difference >> 8) & value;
+}
 
 constexpr char encode6(int v) {
   int c = v + 'A';
@@ -48,7 +50,9 @@ void encode_to(ByteView in, char* out) {
   if (rest == 2) *out++ = encode6(v << 2 & 63);
 }
 
-std::size_t encoded_size(std::size_t n) { return n / 3 * 4 + (n % 3 == 0 ? 0 : n % 3 + 1); }
+std::size_t encoded_size(std::size_t n) {
+  return n / 3 * 4 + (n % 3 == 0 ? 0 : n % 3 + 1);
+}
 
 // Negative when anything was wrong; `out` has base64url_decoded_size bytes.
 int decode_to(std::string_view in, std::uint8_t* out) {
@@ -102,8 +106,12 @@ SecretString base64url_encode_secret(ByteView bytes) {
   return out;
 }
 
-Bytes base64url_decode(std::string_view text) { return decode<Bytes>(text); }
+Bytes base64url_decode(std::string_view text) {
+  return decode<Bytes>(text);
+}
 
-SecretBytes base64url_decode_secret(std::string_view text) { return decode<SecretBytes>(text); }
+SecretBytes base64url_decode_secret(std::string_view text) {
+  return decode<SecretBytes>(text);
+}
 
 }  // namespace ptsecure

@@ -17,11 +17,13 @@ constexpr int kMaxDepth = 8;
 
 constexpr std::array kForbidden{"crit", "b64", "jku", "jwk", "x5u", "x5c"};
 constexpr std::array kTexts{"alg", "enc", "zip", "kid", "typ", "cty"};
-constexpr std::array kRegistered{"alg", "enc", "zip", "jku", "jwk",      "kid", "x5u",
+constexpr std::array kRegistered{"alg", "enc", "zip", "jku", "jwk",      "kid",  "x5u",
                                  "x5c", "x5t", "typ", "cty", "x5t#S256", "crit", "epk",
-                                 "apu", "apv", "iv",  "tag", "p2s",      "p2c", "b64"};
+                                 "apu", "apv", "iv",  "tag", "p2s",      "p2c",  "b64"};
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 bool equal_but_for_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -62,9 +64,9 @@ std::string text_member(const nlohmann::json& header, const char* name) {
   if (found == header.end()) return {};
   if (!found->is_string()) malformed(std::string("header member \"") + name + "\" is no string");
   const auto& text = found->get_ref<const std::string&>();
-  if (text.empty() || text.size() > kMaxText ||
-      std::any_of(text.begin(), text.end(),
-                  [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; })) {
+  if (text.empty() || text.size() > kMaxText || std::any_of(text.begin(), text.end(), [](char c) {
+        return static_cast<unsigned char>(c) < 32 || c == 127;
+      })) {
     malformed(std::string("header member \"") + name +
               "\" is empty, too long or holds control characters");
   }

@@ -90,8 +90,7 @@ SecretBytes decrypt(std::string_view text, const Credentials& with, Source sourc
   bool tried = false;
   for (const Recipient& recipient : message.recipients) {
     const std::string kid = jose::text_member(recipient.header, "kid");
-    if (with.key != nullptr && !kid.empty() && !with.key->kid().empty() &&
-        kid != with.key->kid()) {
+    if (with.key != nullptr && !kid.empty() && !with.key->kid().empty() && kid != with.key->kid()) {
       continue;
     }
     try {
@@ -129,10 +128,14 @@ void check_plaintext(ByteView plaintext) {
 std::string alg_to_write(const Jwk& key) {
   if (!key.alg().empty()) return key.alg();
   switch (key.type()) {
-    case KeyType::oct: return "A" + std::to_string(key.bits()) + "KW";
-    case KeyType::ec: return "ECDH-ES+A256KW";
-    case KeyType::rsa: return "RSA-OAEP-256";
-    case KeyType::okp: break;
+    case KeyType::oct:
+      return "A" + std::to_string(key.bits()) + "KW";
+    case KeyType::ec:
+      return "ECDH-ES+A256KW";
+    case KeyType::rsa:
+      return "RSA-OAEP-256";
+    case KeyType::okp:
+      break;
   }
   return {};
 }
@@ -196,8 +199,7 @@ SecretBytes jwe_decrypt_password(std::string_view text, std::string_view passphr
 
 SecretBytes jwe_unwrap_key(std::string_view protected_header, std::string_view encrypted_key,
                            const Jwk& key, JwePolicy policy) {
-  const Source source =
-      policy == JwePolicy::key_document ? Source::key_document : Source::foreign;
+  const Source source = policy == JwePolicy::key_document ? Source::key_document : Source::foreign;
   const Recipient recipient{jose::parse_header(protected_header), base64url_decode(encrypted_key)};
   const Algs algs = allowed_algs(recipient.header, source);
   jwe::require_key(algs.key, algs.content, key, false);

@@ -34,9 +34,9 @@ struct JweHeader {
   std::string typ;
 };
 
-// alg is the key's own, if it has one; else oct of 16, 24, 32 bytes -> A128KW, A192KW, A256KW, EC ->
-// ECDH-ES+A256KW, RSA -> RSA-OAEP-256. enc is A256GCM. The key's kid is written where it has one,
-// cty where not empty. Status::no_key for a key that can't be encrypted to.
+// alg is the key's own, if it has one; else oct of 16, 24, 32 bytes -> A128KW, A192KW, A256KW, EC
+// -> ECDH-ES+A256KW, RSA -> RSA-OAEP-256. enc is A256GCM. The key's kid is written where it has
+// one, cty where not empty. Status::no_key for a key that can't be encrypted to.
 std::string jwe_encrypt(ByteView plaintext, const Jwk& recipient, std::string_view content_type);
 
 // PBES2-HS512+A256KW. Status::invalid_argument for an empty passphrase or p2c under 1000.

@@ -21,17 +21,23 @@ constexpr std::size_t kInflateRatio = 10;
 
 const EVP_CIPHER* gcm_cipher(std::size_t key_size) {
   switch (key_size) {
-    case 16: return EVP_aes_128_gcm();
-    case 24: return EVP_aes_192_gcm();
-    default: return EVP_aes_256_gcm();
+    case 16:
+      return EVP_aes_128_gcm();
+    case 24:
+      return EVP_aes_192_gcm();
+    default:
+      return EVP_aes_256_gcm();
   }
 }
 
 const EVP_CIPHER* cbc_cipher(std::size_t key_size) {
   switch (key_size) {
-    case 16: return EVP_aes_128_cbc();
-    case 24: return EVP_aes_192_cbc();
-    default: return EVP_aes_256_cbc();
+    case 16:
+      return EVP_aes_128_cbc();
+    case 24:
+      return EVP_aes_192_cbc();
+    default:
+      return EVP_aes_256_cbc();
   }
 }
 
@@ -88,12 +94,12 @@ Sealed encrypt_gcm(ByteView key, ByteView associated_data, ByteView plaintext) {
   const EvpCipherCtx ctx = start(gcm_cipher(key.size()), key, out.iv, true);
   std::uint8_t none[kBlock];
   int written = 0;
-  openssl_must(fits_int(plaintext.size()) && update(ctx.get(), nullptr, associated_data) &&
-                   update(ctx.get(), out.ciphertext.data(), plaintext) &&
-                   EVP_CipherFinal_ex(ctx.get(), none, &written) == 1 &&
-                   EVP_CIPHER_CTX_ctrl(ctx.get(), EVP_CTRL_AEAD_GET_TAG, kGcmTagSize,
-                                       out.tag.data()) == 1,
-               "AES-GCM");
+  openssl_must(
+      fits_int(plaintext.size()) && update(ctx.get(), nullptr, associated_data) &&
+          update(ctx.get(), out.ciphertext.data(), plaintext) &&
+          EVP_CipherFinal_ex(ctx.get(), none, &written) == 1 &&
+          EVP_CIPHER_CTX_ctrl(ctx.get(), EVP_CTRL_AEAD_GET_TAG, kGcmTagSize, out.tag.data()) == 1,
+      "AES-GCM");
   return out;
 }
 
@@ -147,9 +153,9 @@ SecretBytes inflate_bounded(ByteView deflated) {
   const bool complete = result == Z_STREAM_END && stream.avail_in == 0;
   inflateEnd(&stream);
   if (size > limit) {
-    throw Error(Status::limit_exceeded,
-                "the compressed plaintext grows beyond " + std::to_string(limit) +
-                    " bytes; write it without compression");
+    throw Error(Status::limit_exceeded, "the compressed plaintext grows beyond " +
+                                            std::to_string(limit) +
+                                            " bytes; write it without compression");
   }
   if (!complete) jose::malformed("its compressed plaintext is damaged");
   return SecretBytes::copy(out.view().first(size));

@@ -91,8 +91,7 @@ std::optional<SecretBytes> unwrap_kw(ByteView kek, const ContentAlg& content, By
 EvpPkeyCtx oaep(const KeyAlg& alg, EVP_PKEY* pkey, bool encrypt) {
   EvpPkeyCtx ctx(EVP_PKEY_CTX_new_from_pkey(nullptr, pkey, nullptr));
   openssl_must(
-      ctx &&
-          (encrypt ? EVP_PKEY_encrypt_init(ctx.get()) : EVP_PKEY_decrypt_init(ctx.get())) == 1 &&
+      ctx && (encrypt ? EVP_PKEY_encrypt_init(ctx.get()) : EVP_PKEY_decrypt_init(ctx.get())) == 1 &&
           EVP_PKEY_CTX_set_rsa_padding(ctx.get(), RSA_PKCS1_OAEP_PADDING) == 1 &&
           EVP_PKEY_CTX_set_rsa_oaep_md_name(ctx.get(), alg.digest, nullptr) == 1 &&
           EVP_PKEY_CTX_set_rsa_mgf1_md_name(ctx.get(), alg.digest, nullptr) == 1,
@@ -203,12 +202,15 @@ std::optional<SecretBytes> unwrap(const KeyAlg& alg, const ContentAlg& content,
   const ByteView wrapped = recipient.encrypted_key;
   const json& header = recipient.header;
   switch (alg.wrapping) {
-    case Wrapping::aes_kw: return unwrap_kw(with.key->secret(), content, wrapped);
+    case Wrapping::aes_kw:
+      return unwrap_kw(with.key->secret(), content, wrapped);
     case Wrapping::gcm_kw:
       return decrypt_gcm(with.key->secret(), bytes_member(header, "iv", 12, 12), {}, wrapped,
                          bytes_member(header, "tag", 16, 16));
-    case Wrapping::rsa_oaep: return unwrap_rsa(alg, content, *with.key, wrapped);
-    case Wrapping::direct: return SecretBytes::copy(with.key->secret());
+    case Wrapping::rsa_oaep:
+      return unwrap_rsa(alg, content, *with.key, wrapped);
+    case Wrapping::direct:
+      return SecretBytes::copy(with.key->secret());
     case Wrapping::ecdh_es:
       return agreed_key(alg, content, *with.key, ephemeral_key(header, *with.key), header);
     case Wrapping::ecdh_es_kw: {
@@ -278,7 +280,8 @@ void require_key(const KeyAlg& alg, const ContentAlg& content, const Jwk& key, b
     case Wrapping::ecdh_es_kw:
       if (key.type() != KeyType::ec) refuse("an EC key is needed");
       break;
-    case Wrapping::pbes2: refuse("a passphrase is needed");
+    case Wrapping::pbes2:
+      refuse("a passphrase is needed");
   }
   if (!to_encrypt && !key.is_private()) refuse("its private part is missing");
   if (!key.alg().empty() && key.alg() != alg.name && !(direct && key.alg() == content.name)) {

@@ -17,9 +17,8 @@ using nlohmann::json;
 constexpr std::size_t kMaxRecipients = 32;
 constexpr int kMaxDepth = 8;
 
-constexpr std::array kMembers{"protected", "unprotected", "header",     "encrypted_key",
-                              "iv",        "aad",         "ciphertext", "tag",
-                              "recipients"};
+constexpr std::array kMembers{"protected", "unprotected", "header", "encrypted_key", "iv",
+                              "aad",       "ciphertext",  "tag",    "recipients"};
 
 std::string_view text_in(const json& object, const char* name) {
   const auto found = object.find(name);
@@ -62,8 +61,8 @@ void check_members(const json& object) {
       if (same && name != member) malformed("a member differs from another in case only");
     }
   }
-  if (object.contains("recipients") && (object.contains("header") ||
-                                        object.contains("encrypted_key"))) {
+  if (object.contains("recipients") &&
+      (object.contains("header") || object.contains("encrypted_key"))) {
     malformed("it mixes the general and the flattened form");
   }
   // What decides how the content is read must be protected.

@@ -29,7 +29,9 @@ bool is_material(std::string_view name) {
   return std::find(kMaterial.begin(), kMaterial.end(), name) != kMaterial.end();
 }
 
-std::string to_std(const SecretString& text) { return {text.data(), text.size()}; }
+std::string to_std(const SecretString& text) {
+  return {text.data(), text.size()};
+}
 
 nlohmann::json to_plain(const SecretJson& from) {
   if (from.is_object()) {
@@ -73,10 +75,14 @@ Shape shape_of(std::string_view kty, std::string_view crv) {
 
 const char* kty_of(KeyType type) {
   switch (type) {
-    case KeyType::oct: return "oct";
-    case KeyType::ec: return "EC";
-    case KeyType::okp: return "OKP";
-    case KeyType::rsa: return "RSA";
+    case KeyType::oct:
+      return "oct";
+    case KeyType::ec:
+      return "EC";
+    case KeyType::okp:
+      return "OKP";
+    case KeyType::rsa:
+      return "RSA";
   }
   return "";
 }
@@ -97,10 +103,14 @@ void build_oct(Jwk::Impl& key) {
 
 void build(Jwk::Impl& key) {
   switch (key.type) {
-    case KeyType::oct: return build_oct(key);
-    case KeyType::ec: return build_ec(key);
-    case KeyType::okp: return build_ed25519(key);
-    case KeyType::rsa: return build_rsa(key);
+    case KeyType::oct:
+      return build_oct(key);
+    case KeyType::ec:
+      return build_ec(key);
+    case KeyType::okp:
+      return build_ed25519(key);
+    case KeyType::rsa:
+      return build_rsa(key);
   }
 }
 
@@ -136,8 +146,9 @@ void take_material(Jwk::Impl& key, const Shape& shape, const SecretJson& json) {
 std::string short_text(const nlohmann::json& value, const char* name) {
   if (!value.is_string()) refuse(std::string(name) + " must be a string");
   const auto& text = value.get_ref<const std::string&>();
-  if (text.empty() || text.size() > kMaxText ||
-      std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32; })) {
+  if (text.empty() || text.size() > kMaxText || std::any_of(text.begin(), text.end(), [](char c) {
+        return static_cast<unsigned char>(c) < 32;
+      })) {
     refuse(std::string(name) + " is empty, too long or holds control characters");
   }
   return text;
@@ -145,7 +156,9 @@ std::string short_text(const nlohmann::json& value, const char* name) {
 
 // Sets one member that is no key material; null takes it away.
 void set_member(Jwk::Impl& key, const std::string& name, const nlohmann::json& value) {
-  const auto text = [&] { return value.is_null() ? std::string() : short_text(value, name.c_str()); };
+  const auto text = [&] {
+    return value.is_null() ? std::string() : short_text(value, name.c_str());
+  };
   if (name == "kid") {
     key.kid = text();
   } else if (name == "alg") {
@@ -255,16 +268,36 @@ Jwk Jwk::from_json(const SecretJson& json) {
   return Jwk(std::move(key));
 }
 
-KeyType Jwk::type() const noexcept { return impl_->type; }
-const std::string& Jwk::curve() const noexcept { return impl_->curve; }
-std::size_t Jwk::bits() const noexcept { return impl_->bits; }
-const std::string& Jwk::kid() const noexcept { return impl_->kid; }
-const std::string& Jwk::alg() const noexcept { return impl_->alg; }
-const std::string& Jwk::use() const noexcept { return impl_->use; }
-const std::vector<std::string>& Jwk::key_ops() const noexcept { return impl_->key_ops; }
-bool Jwk::is_private() const noexcept { return impl_->is_private; }
-const nlohmann::json& Jwk::extra() const noexcept { return impl_->extra; }
-ByteView Jwk::secret() const noexcept { return impl_->secret.view(); }
+KeyType Jwk::type() const noexcept {
+  return impl_->type;
+}
+const std::string& Jwk::curve() const noexcept {
+  return impl_->curve;
+}
+std::size_t Jwk::bits() const noexcept {
+  return impl_->bits;
+}
+const std::string& Jwk::kid() const noexcept {
+  return impl_->kid;
+}
+const std::string& Jwk::alg() const noexcept {
+  return impl_->alg;
+}
+const std::string& Jwk::use() const noexcept {
+  return impl_->use;
+}
+const std::vector<std::string>& Jwk::key_ops() const noexcept {
+  return impl_->key_ops;
+}
+bool Jwk::is_private() const noexcept {
+  return impl_->is_private;
+}
+const nlohmann::json& Jwk::extra() const noexcept {
+  return impl_->extra;
+}
+ByteView Jwk::secret() const noexcept {
+  return impl_->secret.view();
+}
 
 std::string Jwk::thumbprint() const {
   // Required members in the order of their names; all values are plain ASCII.

@@ -47,7 +47,9 @@ Jwk generate_ec(std::string_view name) {
   return with_thumbprint(std::move(key));
 }
 
-Jwk Jwk::generate_p256() { return generate_ec("P-256"); }
+Jwk Jwk::generate_p256() {
+  return generate_ec("P-256");
+}
 
 Jwk Jwk::generate_ed25519() {
   OpensslErrors errors;
@@ -60,8 +62,7 @@ Jwk Jwk::generate_ed25519() {
   Bytes x(32);
   SecretBytes d(32);
   std::size_t x_size = x.size(), d_size = d.size();
-  openssl_must(key->pkey &&
-                   EVP_PKEY_get_raw_public_key(key->pkey.get(), x.data(), &x_size) == 1 &&
+  openssl_must(key->pkey && EVP_PKEY_get_raw_public_key(key->pkey.get(), x.data(), &x_size) == 1 &&
                    EVP_PKEY_get_raw_private_key(key->pkey.get(), d.data(), &d_size) == 1,
                "a new Ed25519 key");
   key->public_members = {{"crv", key->curve}, {"x", base64url_encode(x)}};

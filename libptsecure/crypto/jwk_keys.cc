@@ -84,8 +84,9 @@ bool of_small_order(ByteView point) {
 // RSA moduli of the flawed generator of CVE-2017-15361 lie in the subgroup that 65537 generates,
 // modulo each of these primes.
 bool has_roca_fingerprint(const BIGNUM* n) {
-  for (const BN_ULONG prime : {11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151,
-                               157}) {
+  static constexpr std::array<BN_ULONG, 17> kPrimes{11, 13, 17,  19,  37,  53,  61,  71, 73,
+                                                    79, 97, 103, 107, 109, 127, 151, 157};
+  for (const BN_ULONG prime : kPrimes) {
     const BN_ULONG wanted = BN_mod_word(n, prime);
     BN_ULONG power = 1;
     do {
@@ -133,13 +134,12 @@ void build_ec(Jwk::Impl& key) {
     point.insert(point.end(), coordinate.view().begin(), coordinate.view().end());
   }
   ParamBuilder builder(OSSL_PARAM_BLD_new());
-  openssl_must(
-      builder &&
-          OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, curve.group,
-                                          0) == 1 &&
-          OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
-                                           point.size()) == 1,
-      "EC keys");
+  openssl_must(builder &&
+                   OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME,
+                                                   curve.group, 0) == 1 &&
+                   OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY,
+                                                    point.data(), point.size()) == 1,
+               "EC keys");
   Bignum d;
   if (key.is_private) {
     d = to_bignum(exact_bytes("d", private_member(key, "d"), curve.size).view());
@@ -160,8 +160,7 @@ void build_ed25519(Jwk::Impl& key) {
   const SecretBytes x = exact_bytes("x", key.public_member("x"), kEd25519Size);
   if (of_small_order(x.view())) refuse("the Ed25519 point is of small order or not reduced");
   if (!key.is_private) {
-    key.pkey.reset(
-        EVP_PKEY_new_raw_public_key_ex(nullptr, "ED25519", nullptr, x.data(), x.size()));
+    key.pkey.reset(EVP_PKEY_new_raw_public_key_ex(nullptr, "ED25519", nullptr, x.data(), x.size()));
     openssl_must(key.pkey != nullptr, "Ed25519");
     return;
   }

@@ -72,7 +72,9 @@ bool fits(const SignatureAlg& alg, const Jwk& key) {
          (alg.scheme != Scheme::hmac || key.secret().size() >= alg.digest_size);
 }
 
-std::size_t coordinate_size(const SignatureAlg& alg) { return find_curve(alg.curve)->size; }
+std::size_t coordinate_size(const SignatureAlg& alg) {
+  return find_curve(alg.curve)->size;
+}
 
 // JOSE writes r and s in a row, OpenSSL as a DER sequence.
 Bytes ecdsa_from_der(const SignatureAlg& alg, const Bytes& der) {
@@ -147,9 +149,8 @@ Bytes sign(const SignatureAlg& alg, const Jwk& key, ByteView input) {
                    EVP_DigestSign(ctx.get(), nullptr, &size, input.data(), input.size()) == 1,
                "a signature");
   Bytes signature(size);
-  openssl_must(
-      EVP_DigestSign(ctx.get(), signature.data(), &size, input.data(), input.size()) == 1,
-      "a signature");
+  openssl_must(EVP_DigestSign(ctx.get(), signature.data(), &size, input.data(), input.size()) == 1,
+               "a signature");
   signature.resize(size);
   return alg.scheme == Scheme::ecdsa ? ecdsa_from_der(alg, signature) : signature;
 }
@@ -231,7 +232,9 @@ std::string jws_sign(ByteView payload, const Jwk& key, std::string_view typ) {
   return out;
 }
 
-JwsHeader jws_header(std::string_view compact) { return parse(compact).header; }
+JwsHeader jws_header(std::string_view compact) {
+  return parse(compact).header;
+}
 
 Bytes jws_payload_unverified(std::string_view compact) {
   return base64url_decode(parse(compact).payload);

@@ -52,6 +52,8 @@ inline void openssl_must(bool ok, const char* what) {
 }
 
 // OSSL_PARAM takes non-const pointers that it only reads.
-inline void* openssl_in(const void* data) noexcept { return const_cast<void*>(data); }
+inline void* openssl_in(const void* data) noexcept {
+  return const_cast<void*>(data);
+}
 
 }  // namespace ptsecure

@@ -4,6 +4,8 @@
 
 namespace ptsecure {
 
-const char* openssl_version() noexcept { return OpenSSL_version(OPENSSL_VERSION_STRING); }
+const char* openssl_version() noexcept {
+  return OpenSSL_version(OPENSSL_VERSION_STRING);
+}
 
 }  // namespace ptsecure

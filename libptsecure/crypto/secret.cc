@@ -157,7 +157,9 @@ void secret_free(void* data, std::size_t size) noexcept {
   if (data != nullptr) SecretArena::instance().release(data, std::max<std::size_t>(size, 1));
 }
 
-bool secret_memory_locked() noexcept { return SecretArena::instance().locked(); }
+bool secret_memory_locked() noexcept {
+  return SecretArena::instance().locked();
+}
 
 SecretBytes::SecretBytes(std::size_t size) : size_(size) {
   if (size != 0) data_ = static_cast<std::uint8_t*>(secret_allocate(size));
@@ -175,7 +177,9 @@ SecretBytes& SecretBytes::operator=(SecretBytes&& other) noexcept {
   return *this;
 }
 
-SecretBytes::~SecretBytes() { secret_free(data_, size_); }
+SecretBytes::~SecretBytes() {
+  secret_free(data_, size_);
+}
 
 SecretBytes SecretBytes::random(std::size_t size) {
   SecretBytes out(size);

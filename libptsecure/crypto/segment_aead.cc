@@ -142,9 +142,8 @@ SegmentExtent segment_extent(std::uint64_t index, std::uint64_t plaintext_size) 
   SegmentExtent extent{};
   extent.plain_offset = index == 0 ? 0 : kFirstPlainSize + (index - 1) * kPlainSize;
   extent.stored_offset = index * kSegmentSize;
-  extent.plain_size = static_cast<std::size_t>(
-      std::min<std::uint64_t>(index == 0 ? kFirstPlainSize : kPlainSize,
-                              plaintext_size - extent.plain_offset));
+  extent.plain_size = static_cast<std::size_t>(std::min<std::uint64_t>(
+      index == 0 ? kFirstPlainSize : kPlainSize, plaintext_size - extent.plain_offset));
   extent.stored_size = extent.plain_size + kTagSize + (index == 0 ? kHeaderSize : 0);
   return extent;
 }
@@ -202,7 +201,9 @@ SegmentSealer::SegmentSealer(SegmentSealer&&) noexcept = default;
 SegmentSealer& SegmentSealer::operator=(SegmentSealer&&) noexcept = default;
 SegmentSealer::~SegmentSealer() = default;
 
-std::uint64_t SegmentSealer::plaintext_size() const noexcept { return state_->plaintext_size; }
+std::uint64_t SegmentSealer::plaintext_size() const noexcept {
+  return state_->plaintext_size;
+}
 
 void SegmentSealer::seal(std::uint64_t index, ByteView plain, ByteSpan stored) {
   State& state = *state_;
@@ -221,11 +222,11 @@ void SegmentSealer::seal(std::uint64_t index, ByteView plain, ByteSpan stored) {
   OpensslErrors errors;
   EvpCipherCtx ctx = state.pool.take();
   const Nonce nonce = nonce_of(state.header, index, index + 1 == state.count);
-  openssl_must(start(ctx.get(), nonce) && step(ctx.get(), plain.data(), out, plain.size()) &&
-                   finish(ctx.get()) &&
-                   EVP_CIPHER_CTX_ctrl(ctx.get(), EVP_CTRL_AEAD_GET_TAG, kTagSize,
-                                       out + plain.size()) == 1,
-               "AES-256-GCM");
+  openssl_must(
+      start(ctx.get(), nonce) && step(ctx.get(), plain.data(), out, plain.size()) &&
+          finish(ctx.get()) &&
+          EVP_CIPHER_CTX_ctrl(ctx.get(), EVP_CTRL_AEAD_GET_TAG, kTagSize, out + plain.size()) == 1,
+      "AES-256-GCM");
   state.pool.give_back(std::move(ctx));
 }
 
@@ -257,8 +258,12 @@ SegmentOpener::SegmentOpener(SegmentOpener&&) noexcept = default;
 SegmentOpener& SegmentOpener::operator=(SegmentOpener&&) noexcept = default;
 SegmentOpener::~SegmentOpener() = default;
 
-std::uint64_t SegmentOpener::plaintext_size() const noexcept { return state_->plaintext_size; }
-std::uint64_t SegmentOpener::segment_count() const noexcept { return state_->count; }
+std::uint64_t SegmentOpener::plaintext_size() const noexcept {
+  return state_->plaintext_size;
+}
+std::uint64_t SegmentOpener::segment_count() const noexcept {
+  return state_->count;
+}
 
 void SegmentOpener::open(std::uint64_t index, ByteView stored, ByteSpan out) const {
   // A null piece means "don't keep", so an empty span must not become one of non-zero size.

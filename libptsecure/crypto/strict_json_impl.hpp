@@ -48,8 +48,9 @@ Json parse_strictly(Iterator first, Iterator last, std::string_view text, int ma
   try {
     JsonWatch<Json> watch(max_depth);
     // By reference: the parser copies the callback it is given.
-    const auto callback = [&watch](int depth, nlohmann::detail::parse_event_t event,
-                                   Json& parsed) { return watch(depth, event, parsed); };
+    const auto callback = [&watch](int depth, nlohmann::detail::parse_event_t event, Json& parsed) {
+      return watch(depth, event, parsed);
+    };
     return Json::parse(first, last, callback);
   } catch (const nlohmann::detail::parse_error& error) {
     refuse_json("it is malformed near byte " + std::to_string(error.byte));

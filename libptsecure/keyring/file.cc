@@ -24,7 +24,7 @@ constexpr const char* kSetContentType = "jwk-set+json";
 constexpr std::uint32_t kPasswordIterations = 600000;
 
 [[noreturn]] void throw_errno(const std::string& what, int error) {
-  const Status status = error == ENOENT || error == ENOTDIR   ? Status::not_found
+  const Status status = error == ENOENT || error == ENOTDIR ? Status::not_found
                         : error == EACCES || error == EPERM ? Status::permission_denied
                         : error == EEXIST                   ? Status::already_exists
                                                             : Status::io;
@@ -107,7 +107,7 @@ class KeyFile {
   }
 
   std::string path_;
-  struct stat stat_ {};
+  struct stat stat_{};
   SecretBytes bytes_;
   std::size_t size_ = 0;
 };
@@ -119,7 +119,9 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
-bool is_encrypted(std::string_view text) { return !trimmed(text).starts_with('{'); }
+bool is_encrypted(std::string_view text) {
+  return !trimmed(text).starts_with('{');
+}
 
 SecretBytes decrypt_set(std::string_view text, const SecretString& passphrase) {
   if (jwe_header(text).cty != kSetContentType) {

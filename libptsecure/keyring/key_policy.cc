@@ -46,9 +46,8 @@ KeyPolicy KeyPolicy::from_json(const json& object) {
   if (!object.is_object()) malformed("it must be an object");
   KeyPolicy policy;
   for (const std::string& text : texts(object, "records")) {
-    const auto kind = std::find_if(kKinds.begin(), kKinds.end(), [&text](RecordKind k) {
-      return text == record_kind_name(k);
-    });
+    const auto kind = std::find_if(kKinds.begin(), kKinds.end(),
+                                   [&text](RecordKind k) { return text == record_kind_name(k); });
     if (kind == kKinds.end()) {
       malformed("records may list manifest, alias, key, apikey and log");
     }
@@ -74,8 +73,8 @@ bool KeyPolicy::lists_any(std::span<const RecordKind> kinds) const {
 
 bool KeyPolicy::allows(std::span<const RecordKind> kinds, std::string_view name) const {
   return lists_any(kinds) && std::any_of(names_.begin(), names_.end(), [name](const auto& pattern) {
-    return matches(pattern, name);
-  });
+           return matches(pattern, name);
+         });
 }
 
 }  // namespace ptsecure

@@ -25,11 +25,16 @@ struct KindNames {
 
 KindNames names_of(RecordKind kind) noexcept {
   switch (kind) {
-    case RecordKind::manifest: return {"manifest", "ptsecure-manifest+jws"};
-    case RecordKind::alias: return {"alias", "ptsecure-alias+jws"};
-    case RecordKind::key: return {"key", "ptsecure-key+jws"};
-    case RecordKind::apikey: return {"apikey", "ptsecure-apikey+jws"};
-    case RecordKind::log: return {"log", "ptsecure-log+jws"};
+    case RecordKind::manifest:
+      return {"manifest", "ptsecure-manifest+jws"};
+    case RecordKind::alias:
+      return {"alias", "ptsecure-alias+jws"};
+    case RecordKind::key:
+      return {"key", "ptsecure-key+jws"};
+    case RecordKind::apikey:
+      return {"apikey", "ptsecure-apikey+jws"};
+    case RecordKind::log:
+      return {"log", "ptsecure-log+jws"};
   }
   return {"unknown", "unknown"};
 }
@@ -45,8 +50,12 @@ std::string shown(std::string_view text) {
 
 }  // namespace
 
-const char* record_kind_name(RecordKind kind) noexcept { return names_of(kind).name; }
-const char* record_typ(RecordKind kind) noexcept { return names_of(kind).typ; }
+const char* record_kind_name(RecordKind kind) noexcept {
+  return names_of(kind).name;
+}
+const char* record_typ(RecordKind kind) noexcept {
+  return names_of(kind).typ;
+}
 
 Role role_from_name(std::string_view name) {
   if (name == "publisher") return Role::publisher;
@@ -96,9 +105,12 @@ Keyring Keyring::split(Role role) const {
       case Role::publisher:
         // Who wraps with a symmetric key must hold it.
         return wraps ? entry.is_symmetric() : entry.policy.lists_any({&kManifest, 1});
-      case Role::opener: return wraps;
-      case Role::verifier: return false;
-      case Role::operator_: return wraps || entry.policy.lists_any(kOperatorKinds);
+      case Role::opener:
+        return wraps;
+      case Role::verifier:
+        return false;
+      case Role::operator_:
+        return wraps || entry.policy.lists_any(kOperatorKinds);
     }
     return false;
   };
@@ -205,8 +217,9 @@ Bytes Keyring::verify(std::span<const RecordKind> kinds, std::string_view name,
   const std::string record = std::string("the ") + record_kind_name(kind) + " record of \"" +
                              shown(name) + "\" is signed by the key " + shown(kid);
   if (found == entries().end()) {
-    throw Error(Status::untrusted, record + ", which the keyring doesn't hold: add the signer's "
-                                            "public key if you trust it");
+    throw Error(Status::untrusted, record +
+                                       ", which the keyring doesn't hold: add the signer's "
+                                       "public key if you trust it");
   }
   if (!found->policy.allows(kinds, name)) {
     throw Error(Status::untrusted,

@@ -63,8 +63,7 @@ SecretBytes Keyring::unwrap(const std::vector<Wrap>& wraps, std::string_view key
   for (const Wrap& wrap : wraps) {
     const auto found =
         std::find_if(entries().begin(), entries().end(), [&wrap](const Entry& entry) {
-          return entry.use == Entry::Use::wrap && entry.is_private() &&
-                 entry.key.kid() == wrap.kid;
+          return entry.use == Entry::Use::wrap && entry.is_private() && entry.key.kid() == wrap.kid;
         });
     if (found != entries().end()) return open(wrap, found->key, key_id);
     kids += (kids.empty() ? "" : ", ") + wrap.kid;

@@ -80,11 +80,11 @@ void BlockFetcher::check_block(std::uint64_t expected, std::uint64_t index, Byte
   const std::uint64_t size =
       expected < blocks() ? std::min<std::uint64_t>(kBlockSize, size_ - expected * kBlockSize) : 0;
   if (index == expected && size != 0 && stored.size() == size) return;
-  throw Error(Status::corrupt,
-              "the store handed out block " + std::to_string(index) + " with " +
-                  std::to_string(stored.size()) + " bytes where block " + std::to_string(expected) +
-                  " of " + std::to_string(blocks()) + " with " + std::to_string(size) +
-                  " bytes was asked for: it is damaged");
+  throw Error(Status::corrupt, "the store handed out block " + std::to_string(index) + " with " +
+                                   std::to_string(stored.size()) + " bytes where block " +
+                                   std::to_string(expected) + " of " + std::to_string(blocks()) +
+                                   " with " + std::to_string(size) +
+                                   " bytes was asked for: it is damaged");
 }
 
 }  // namespace ptsecure

@@ -27,8 +27,9 @@ struct DecryptionPlan {
 
   // Sorts `destinations`, which lie within the block.
   DecryptionPlan(std::vector<Destination>& destinations, std::size_t block_size) {
-    std::stable_sort(destinations.begin(), destinations.end(),
-                     [](const Destination& a, const Destination& b) { return a.offset < b.offset; });
+    std::stable_sort(
+        destinations.begin(), destinations.end(),
+        [](const Destination& a, const Destination& b) { return a.offset < b.offset; });
     std::size_t filled = 0;
     const Destination* reaching = nullptr;  // the one that ends at `filled`
     for (const Destination& to : destinations) {

@@ -16,8 +16,8 @@
 
 namespace ptsecure {
 
-// done and total count plaintext bytes. Called from one thread at a time, at most about 20 times a
-// second, and at the end. An exception from it ends the operation.
+// done and total count plaintext bytes. Called on the thread that began the operation, at most
+// about 20 times a second, and at the end. An exception from it ends the operation.
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
 // Where a model to be published is read from: each byte once.

@@ -18,7 +18,7 @@ namespace ptsecure {
 namespace {
 
 [[noreturn]] void throw_errno(const std::string& what, int error) {
-  const Status status = error == ENOENT || error == ENOTDIR   ? Status::not_found
+  const Status status = error == ENOENT || error == ENOTDIR ? Status::not_found
                         : error == EACCES || error == EPERM ? Status::permission_denied
                                                             : Status::io;
   throw Error(status, what + ": " + std::generic_category().message(error));
@@ -72,7 +72,7 @@ class FileInput final : public PlainInput {
   }
 
   void check_unchanged() override {
-    struct stat by_path {};
+    struct stat by_path{};
     if (::stat(path_.c_str(), &by_path) != 0 || !same(by_path) || !same(stat_descriptor())) {
       throw_changed();
     }
@@ -80,7 +80,7 @@ class FileInput final : public PlainInput {
 
  private:
   struct stat stat_descriptor() const {
-    struct stat now {};
+    struct stat now{};
     if (::fstat(fd_, &now) != 0) {
       throw_errno("the model file " + path_ + " can't be examined", errno);
     }
@@ -97,10 +97,10 @@ class FileInput final : public PlainInput {
   // first would not show, so a file that was written just now is given a few milliseconds.
   void wait_out_timestamp() const {
     for (int i = 0; i < 10; ++i) {
-      struct timespec now {};
+      struct timespec now{};
       ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
       if (now.tv_sec != begin_.st_mtim.tv_sec || now.tv_nsec > begin_.st_mtim.tv_nsec) return;
-      const struct timespec pause {0, 2'000'000};
+      const struct timespec pause{0, 2'000'000};
       ::nanosleep(&pause, nullptr);
     }
   }
@@ -113,7 +113,7 @@ class FileInput final : public PlainInput {
 
   std::string path_;
   int fd_ = -1;
-  struct stat begin_ {};
+  struct stat begin_{};
 };
 
 class MemoryInput final : public PlainInput {

@@ -40,16 +40,16 @@ std::uint64_t parse_version(std::string_view digits, std::string_view text) {
 
 bool is_valid_name(std::string_view name) noexcept {
   return !name.empty() && name.size() <= kMaxNameLength && is_alnum(name.front()) &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return is_alnum(c) || c == '.' || c == '_' || c == '-';
-         });
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; });
 }
 
 void check_name(std::string_view name, std::string_view what) {
   if (is_valid_name(name)) return;
-  throw Error(Status::invalid_argument,
-              "the " + std::string(what) + " " + quoted(name) +
-                  " must be 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit");
+  throw Error(
+      Status::invalid_argument,
+      "the " + std::string(what) + " " + quoted(name) +
+          " must be 1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit");
 }
 
 Reference Reference::parse(std::string_view text) {

@@ -34,8 +34,8 @@ class SignedBlocks {
   SignedBlocks(const PayloadEntry& entry, const BlobReader& blob, ByteView digests)
       : name_(payload_name(entry)), blocks_(block_count(entry.stored_size)), digests_(digests) {
     if (stored_size(entry.plaintext_size) != entry.stored_size) {
-      throw Error(Status::corrupt, "the sizes that the manifest gives for " + name_ +
-                                       " don't fit each other");
+      throw Error(Status::corrupt,
+                  "the sizes that the manifest gives for " + name_ + " don't fit each other");
     }
     if (blob.size() != entry.stored_size) {
       throw Error(Status::corrupt, "the stored payload of " + name_ + " has " +
@@ -216,8 +216,8 @@ template <typename Visit>
 void SealedPayload::for_parts(std::uint64_t pos, void* dst, std::size_t n,
                               const Visit& visit) const {
   if (n > size_ || pos > size_ - n) {
-    throw Error(Status::invalid_argument, "bytes past the end of " + payload_name(*payload_.entry) +
-                                              " were asked for");
+    throw Error(Status::invalid_argument,
+                "bytes past the end of " + payload_name(*payload_.entry) + " were asked for");
   }
   auto* out = static_cast<std::uint8_t*>(dst);
   for (const std::uint64_t end = pos + n; pos < end;) {
@@ -260,21 +260,19 @@ void SealedPayload::run_read(std::span<const Missing> missing) {
     }
     ++ranges.back().last;
   }
-  const std::vector<BlockRun> runs =
-      plan_runs(ranges, fetcher_.preferred_run(), pool_.size());
+  const std::vector<BlockRun> runs = plan_runs(ranges, fetcher_.preferred_run(), pool_.size());
   const auto find = [&](std::uint64_t index) {
-    const auto found = std::lower_bound(
-        missing.begin(), missing.end(), index,
-        [](const Missing& wanted, std::uint64_t i) { return wanted.index < i; });
+    const auto found =
+        std::lower_bound(missing.begin(), missing.end(), index,
+                         [](const Missing& wanted, std::uint64_t i) { return wanted.index < i; });
     return found != missing.end() && found->index == index ? &*found : nullptr;
   };
 
   LowestFailure failure;
   std::atomic<std::size_t> unread = runs.size();
   const auto read_run = [&](std::uint64_t i) {
-    fetcher_.fetch(runs[i], failure, [&](std::uint64_t index, ByteView stored) {
-      read_block(*find(index), stored);
-    });
+    fetcher_.fetch(runs[i], failure,
+                   [&](std::uint64_t index, ByteView stored) { read_block(*find(index), stored); });
     unread.fetch_sub(1, std::memory_order_relaxed);
   };
   const auto help = [&] {
@@ -283,9 +281,8 @@ void SealedPayload::run_read(std::span<const Missing> missing) {
       if (ready.first == ready.last) return;
       // A block of the read itself belongs to the thread that reads it.
       if (find(ready.first) != nullptr || blocks_[ready.first].deferred.empty()) continue;
-      fetcher_.fetch(ready, failure, [&](std::uint64_t index, ByteView stored) {
-        fill_deferred(index, stored);
-      });
+      fetcher_.fetch(ready, failure,
+                     [&](std::uint64_t index, ByteView stored) { fill_deferred(index, stored); });
     }
   };
 

@@ -15,9 +15,11 @@
 
 // A store in a folder:
 //
-//   ptsecure-store.json                  {"format":"ptsecure/1","id":"<22 characters>"} and a
-//   newline models/.names/<lower case>           the exact name that owns this spelling, nothing
-//   else models/<name>/<version>/             versions count up from 1 without a gap
+//   ptsecure-store.json                  {"format":"ptsecure/1","id":"..."} and a newline
+//
+//   models/.names/<lower case>           the exact name that owns this spelling, nothing else
+//
+//   models/<name>/<version>/             versions count up from 1 without a gap
 //     reserved                           {"created":...,"token":...} while it is being written
 //     model, model.digests, ...          blobs, each a file named by its role
 //     manifest.jws                       the manifest; or "dead\n" for a number that was given up

@@ -331,7 +331,9 @@ bool NewFile::appear_as(const std::string& name) {
 
 // --- claimed names ---
 
-std::optional<Folder> claims_of(const Folder& parent) { return parent.enter(kNames); }
+std::optional<Folder> claims_of(const Folder& parent) {
+  return parent.enter(kNames);
+}
 
 std::optional<Folder> enter_claimed(const Folder& parent, const std::string& name) {
   return enter_claimed(parent, claims_of(parent), name);

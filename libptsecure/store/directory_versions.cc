@@ -74,14 +74,18 @@ enum class Owner { us, other, nobody };
 Owner owner_of(const Folder& version, const Reservation& reservation) {
   const std::optional<std::string> text = version.read_text(kReservedFile);
   if (!text) return Owner::nobody;
+  const auto damaged = [&] {
+    return Error(Status::corrupt, "'" + version.path_of(kReservedFile) +
+                                      "' is damaged; publish again, under the next number");
+  };
   try {
     const std::string token = parse_strict_json(*text).at("token").get<std::string>();
     return token == reservation.token ? Owner::us : Owner::other;
   } catch (const nlohmann::json::exception&) {
+    throw damaged();
   } catch (const Error&) {
+    throw damaged();
   }
-  throw Error(Status::corrupt, "'" + version.path_of(kReservedFile) +
-                                   "' is damaged; publish again, under the next number");
 }
 
 [[noreturn]] void throw_not_ours(const Reservation& reservation) {

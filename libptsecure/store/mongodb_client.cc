@@ -329,7 +329,10 @@ Error Clients::error_of(const Failure& failure, bool server_known) const {
                                        "); start it, or check the address and the firewall"};
     }
     return {Status::unavailable,
-            at + " takes no writes, " + waited + " were waited for a primary (" + detail + ")"};
+            at + " answers, but within " + waited +
+                " no member could serve this: there is no primary, or none that the URI's "
+                "readPreference allows (" +
+                detail + ")"};
   }
   const Status status = failure.status();
   if (status == Status::permission_denied) {

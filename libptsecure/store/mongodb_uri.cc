@@ -1,5 +1,7 @@
 #include "libptsecure/store/mongodb_uri.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -30,14 +32,35 @@ std::string without_credentials(const std::string& text) {
   return text.substr(0, scheme + 3) + text.substr(at + 1);
 }
 
+[[noreturn]] void refuse_credentials() {
+  refuse("the user name or the password in the MongoDB URI can't be read; characters such as "
+         "/ : @ % must be percent-encoded there");
+}
+
 // What libmongoc says about a URI may quote a part of the password, so it is asked again about the
 // URI without one.
 [[noreturn]] void refuse_uri(const std::string& text) {
   bson_error_t error{};
   const UriPtr uri(mongoc_uri_new_with_error(without_credentials(text).c_str(), &error));
   if (!uri) refuse("the MongoDB URI can't be read (" + std::string(error.message) + ")");
-  refuse("the user name or the password in the MongoDB URI can't be read; characters such as "
-         "/ : @ % must be percent-encoded there");
+  refuse_credentials();
+}
+
+// libmongoc takes "mongodb://user:half@otherhalf@host" for a host named otherhalf@host.
+void check_hosts(const mongoc_uri_t* uri) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+  for (const mongoc_host_list_t* host = mongoc_uri_get_hosts(uri); host; host = host->next) {
+    const std::string_view name = host->host;
+    if (name.find('@') != std::string_view::npos) refuse_credentials();
+    if (host->family == AF_UNIX) continue;
+    in6_addr ipv6;
+    const std::string address(name.substr(0, name.find('%')));
+    if (host->family == AF_INET6 && ::inet_pton(AF_INET6, address.c_str(), &ipv6) == 1) continue;
+    if (name.empty() || name.find_first_not_of(kAllowed) != std::string_view::npos) {
+      refuse("the MongoDB URI names a host that is no host name");
+    }
+  }
 }
 
 std::string host_list(const mongoc_uri_t* uri, const char* separator) {
@@ -106,6 +129,7 @@ Target parse_target(const std::string& text, const StoreOptions& options) {
       log.discard();
       refuse_uri(text);
     }
+    check_hosts(target.uri.get());
     target.database = checked_database(target.uri.get());
     complete(target, options);
   }

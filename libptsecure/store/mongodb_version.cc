@@ -4,6 +4,8 @@
 
 namespace ptsecure {
 
-const char* mongodb_driver_version() noexcept { return mongoc_get_version(); }
+const char* mongodb_driver_version() noexcept {
+  return mongoc_get_version();
+}
 
 }  // namespace ptsecure

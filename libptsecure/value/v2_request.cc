@@ -5,6 +5,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "libptsecure/value/raw_tensor.hpp"
@@ -129,7 +130,7 @@ struct Input {
   std::optional<std::string> datatype;
   std::optional<Dims> shape;
   std::optional<V2Elements> elements;
-  std::string_view late_data;  // data that stood before datatype or shape
+  std::span<const char> late_data;  // data that stood before datatype or shape
   std::optional<std::int64_t> binary_size;
 };
 
@@ -512,8 +513,8 @@ class RequestHandler {
                        : "`data`, or `binary_data_size` and its bytes behind the JSON"));
     }
     if (!input_.late_data.empty()) {
-      const char* end = input_.late_data.data() + input_.late_data.size();
-      Cursor late{cursor_.begin, input_.late_data.data(), end};
+      const char* first = input_.late_data.data();
+      Cursor late{cursor_.begin, first, first + input_.late_data.size()};
       input_.elements = read_data(late);
     }
     if (input_.binary_size) input_.elements = read_binary();

@@ -195,7 +195,9 @@ void append_output(V2Response& out, const std::string& name, const Value& leaf, 
 void flatten(std::string name, const Value& value, std::vector<NamedValue>& leaves) {
   if (value.is(ValueKind::none)) return;
   if (const auto* dict = value.get_if<Dict>()) {
-    for (const auto& [key, item] : dict->items) flatten(name + "." + key, item, leaves);
+    for (const auto& [key, item] : dict->items) {
+      flatten(std::string(name).append(1, '.').append(key), item, leaves);
+    }
   } else if (value.is(ValueKind::list) || value.is(ValueKind::tuple)) {
     const std::span<const Value> items = value.items();
     for (std::size_t i = 0; i < items.size(); ++i) {

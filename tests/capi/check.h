@@ -22,7 +22,8 @@ static char check_folder[1024];
 
 #define CHECK(condition) check_that((condition) != 0, #condition, "", __FILE__, __LINE__)
 /* `call` uses the variable `error`, which is in scope. */
-#define CHECK_STATUS(call, expected) check_status((call), (expected), &error, #call, __FILE__, __LINE__)
+#define CHECK_STATUS(call, expected) \
+  check_status((call), (expected), &error, #call, __FILE__, __LINE__)
 #define CHECK_OK(call) CHECK_STATUS(call, PTS_OK)
 #define CHECK_HAS(text, part) check_has((text), (part), __FILE__, __LINE__)
 

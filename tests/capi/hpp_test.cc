@@ -1,6 +1,4 @@
 // ptsecure.hpp: ownership, exceptions and callbacks. What the calls do is tested in C.
-#include "ptsecure/ptsecure.hpp"
-
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -9,6 +7,8 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+
+#include "ptsecure/ptsecure.hpp"
 
 namespace {
 

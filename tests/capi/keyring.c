@@ -30,7 +30,8 @@ static void test_environment(void) {
   pts_bytes* json = NULL;
   char text[8192];
   CHECK_OK(pts_keyring_export(keys, &json, &error));
-  snprintf(text, sizeof(text), "%.*s", (int)pts_bytes_size(json), (const char*)pts_bytes_data(json));
+  snprintf(text, sizeof(text), "%.*s", (int)pts_bytes_size(json),
+           (const char*)pts_bytes_data(json));
   CHECK(setenv("PTSECURE_TEST_KEYS", text, 1) == 0);
   CHECK_OK(pts_keyring_from_env("PTSECURE_TEST_KEYS", NULL, &loaded, &error));
   pts_keyring_destroy(&loaded);
@@ -140,11 +141,10 @@ static void test_roles(void) {
 static void test_refused(void) {
   pts_error error;
   pts_keyring* keys = NULL;
-  const char* const broken[] = {"", "{", "[]", "{\"keys\":7}", "{\"keys\":[{\"kty\":\"oct\"}]}",
-                                "{\"keys\":[]} x"};
+  const char* const broken[] = {
+      "", "{", "[]", "{\"keys\":7}", "{\"keys\":[{\"kty\":\"oct\"}]}", "{\"keys\":[]} x"};
   for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); ++i) {
-    const pts_status status =
-        pts_keyring_parse(broken[i], strlen(broken[i]), NULL, &keys, &error);
+    const pts_status status = pts_keyring_parse(broken[i], strlen(broken[i]), NULL, &keys, &error);
     CHECK(status != PTS_OK && status != PTS_INTERNAL && keys == NULL);
   }
 }

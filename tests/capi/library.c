@@ -1,15 +1,34 @@
 /* Version, errors, features, option structs and cancelling. */
-#include "check.h"
+#define _XOPEN_SOURCE 700
 
 #include <signal.h>
 
+#include "check.h"
+
 static void test_status_names(void) {
-  const char* const names[] = {
-      "ok",         "invalid_argument", "not_found",         "already_exists", "conflict",
-      "untrusted",  "corrupt",          "no_key",            "revoked",        "rollback",
-      "permission_denied", "unavailable", "timeout",         "cancelled",      "io",
-      "out_of_memory", "unsupported",   "invalid_model",     "invalid_input",  "engine",
-      "limit_exceeded", "closed",       "internal"};
+  const char* const names[] = {"ok",
+                               "invalid_argument",
+                               "not_found",
+                               "already_exists",
+                               "conflict",
+                               "untrusted",
+                               "corrupt",
+                               "no_key",
+                               "revoked",
+                               "rollback",
+                               "permission_denied",
+                               "unavailable",
+                               "timeout",
+                               "cancelled",
+                               "io",
+                               "out_of_memory",
+                               "unsupported",
+                               "invalid_model",
+                               "invalid_input",
+                               "engine",
+                               "limit_exceeded",
+                               "closed",
+                               "internal"};
   for (pts_status status = 0; status <= PTS_INTERNAL; ++status) {
     CHECK(strcmp(pts_status_name(status), names[status]) == 0);
   }
@@ -29,7 +48,7 @@ static void test_features(void) {
   pts_error error;
   char* features = NULL;
   CHECK_OK(pts_features(&features, &error));
-  CHECK_HAS(features, "\"version\":\"" );
+  CHECK_HAS(features, "\"version\":\"");
   CHECK_HAS(features, pts_version());
   CHECK_HAS(features, "\"torchscript\"");
   CHECK_HAS(features, "\"opaque\"");
@@ -134,43 +153,43 @@ static void test_struct_size(void) {
 
 /* The init functions and the macros say the same. */
 static void test_inits(void) {
-#define SAME(type, macro)                               \
-  do {                                                  \
-    type by_macro = macro;                              \
-    type by_function;                                   \
-    memset(&by_function, 'x', sizeof(by_function));     \
-    type##_init(&by_function);                          \
-    CHECK(by_function.struct_size == sizeof(type));     \
-    CHECK(by_macro.struct_size == sizeof(type));        \
-    SAME_MEMBERS(by_macro, by_function);                \
+#define SAME(type, macro)                           \
+  do {                                              \
+    type by_macro = macro;                          \
+    type by_function;                               \
+    memset(&by_function, 'x', sizeof(by_function)); \
+    type##_init(&by_function);                      \
+    CHECK(by_function.struct_size == sizeof(type)); \
+    CHECK(by_macro.struct_size == sizeof(type));    \
+    SAME_MEMBERS(by_macro, by_function);            \
   } while (0)
-#define SAME_MEMBERS(a, b) CHECK(a.passphrase == b.passphrase && a.allow_group_read == 0 && b.allow_group_read == 0 && b.reserved == 0)
+#define SAME_MEMBERS(a, b)                                                                    \
+  CHECK(a.passphrase == b.passphrase && a.allow_group_read == 0 && b.allow_group_read == 0 && \
+        b.reserved == 0)
   SAME(pts_keyring_options, PTS_KEYRING_OPTIONS_INIT);
 #undef SAME_MEMBERS
-#define SAME_MEMBERS(a, b)                                                              \
-  CHECK(a.connect_timeout_ms == 5000 && b.connect_timeout_ms == 5000 &&                 \
-        b.operation_timeout_ms == 60000 && b.threads == 0 && b.log == NULL &&           \
-        b.log_user == NULL)
+#define SAME_MEMBERS(a, b)                                              \
+  CHECK(a.connect_timeout_ms == 5000 && b.connect_timeout_ms == 5000 && \
+        b.operation_timeout_ms == 60000 && b.threads == 0 && b.log == NULL && b.log_user == NULL)
   SAME(pts_store_options, PTS_STORE_OPTIONS_INIT);
 #undef SAME_MEMBERS
-#define SAME_MEMBERS(a, b)                                                              \
-  CHECK(a.format == b.format && b.alias == NULL && b.label_keys == NULL &&              \
-        b.label_values == NULL && b.label_count == 0 && b.sample == NULL &&             \
-        b.sample_count == 0 && b.torch_dir == NULL && b.cancel == NULL && b.sample_json == NULL)
+#define SAME_MEMBERS(a, b)                                                                         \
+  CHECK(a.format == b.format && b.alias == NULL && b.label_keys == NULL &&                         \
+        b.label_values == NULL && b.label_count == 0 && b.sample == NULL && b.sample_count == 0 && \
+        b.torch_dir == NULL && b.cancel == NULL && b.sample_json == NULL)
   SAME(pts_publish_options, PTS_PUBLISH_OPTIONS_INIT);
 #undef SAME_MEMBERS
-#define SAME_MEMBERS(a, b)                                                              \
-  CHECK(a.verify == PTS_VERIFY_SIGNED && b.verify == PTS_VERIFY_SIGNED &&               \
-        b.device == NULL && b.intra_op_threads == 0 && b.warm_up_runs == 0 &&           \
-        b.torch_dir == NULL && b.cancel == NULL)
+#define SAME_MEMBERS(a, b)                                                                    \
+  CHECK(a.verify == PTS_VERIFY_SIGNED && b.verify == PTS_VERIFY_SIGNED && b.device == NULL && \
+        b.intra_op_threads == 0 && b.warm_up_runs == 0 && b.torch_dir == NULL && b.cancel == NULL)
   SAME(pts_open_options, PTS_OPEN_OPTIONS_INIT);
 #undef SAME_MEMBERS
 #define SAME_MEMBERS(a, b) CHECK(a.method == b.method && b.method == NULL && b.input_names == NULL)
   SAME(pts_infer_options, PTS_INFER_OPTIONS_INIT);
 #undef SAME_MEMBERS
-#define SAME_MEMBERS(a, b)                                                              \
-  CHECK(a.dtype == b.dtype && b.rank == 0 && b.shape == NULL && b.strides == NULL &&    \
-        b.data == NULL && b.device_type == PTS_DEVICE_CPU && b.device_index == 0 &&     \
+#define SAME_MEMBERS(a, b)                                                           \
+  CHECK(a.dtype == b.dtype && b.rank == 0 && b.shape == NULL && b.strides == NULL && \
+        b.data == NULL && b.device_type == PTS_DEVICE_CPU && b.device_index == 0 &&  \
         b.read_only == 0 && b.reserved == 0)
   SAME(pts_tensor, PTS_TENSOR_INIT);
 #undef SAME_MEMBERS

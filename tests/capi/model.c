@@ -1,5 +1,7 @@
 /* Models: load, describe, run, fork. With torch on the digits example; without, only what needs no
  * engine. */
+#define _XOPEN_SOURCE 700
+
 #include "check.h"
 
 #if PTSECURE_WITH_TORCH
@@ -42,8 +44,8 @@ static void publish_digits(pts_store* store, const pts_keyring* keys, int with_s
     options.sample = samples;
     options.sample_count = 1;
   }
-  CHECK_OK(pts_store_publish_file(store, "digits", DIGITS, keys, &options, NULL, NULL, NULL,
-                                  &error));
+  CHECK_OK(
+      pts_store_publish_file(store, "digits", DIGITS, keys, &options, NULL, NULL, NULL, &error));
   pts_value_destroy(&sample);
 }
 
@@ -261,9 +263,9 @@ static void test_refused(void) {
   pts_keyring* keys = new_keys();
   pts_model* model = NULL;
   pts_open_options options = PTS_OPEN_OPTIONS_INIT;
-  CHECK_STATUS(pts_store_publish_bytes(store, "m", "no model", 8, keys, NULL, NULL, NULL, NULL,
-                                       &error),
-               PTS_INVALID_MODEL);
+  CHECK_STATUS(
+      pts_store_publish_bytes(store, "m", "no model", 8, keys, NULL, NULL, NULL, NULL, &error),
+      PTS_INVALID_MODEL);
   publish_digits(store, keys, 0);
   options.device = "tpu";
   CHECK_STATUS(pts_model_open(store, "digits", keys, &options, &model, NULL, NULL, &error),
@@ -295,9 +297,8 @@ int main(void) {
   pts_store* store = new_store("none");
   pts_keyring* keys = new_keys();
   /* Without the plug-in a TorchScript model can't be inspected, and the message says why. */
-  CHECK_STATUS(
-      pts_store_publish_bytes(store, "m", "abc", 3, keys, NULL, NULL, NULL, NULL, &error),
-      PTS_ENGINE);
+  CHECK_STATUS(pts_store_publish_bytes(store, "m", "abc", 3, keys, NULL, NULL, NULL, NULL, &error),
+               PTS_ENGINE);
   CHECK_HAS(error.message, "plug-in");
   pts_keyring_destroy(&keys);
   pts_store_destroy(&store);

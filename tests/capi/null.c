@@ -1,5 +1,5 @@
 /* NULL for every pointer of every function, alone and together: an error or nothing, never a crash.
- * tests/capi/checks.cmake sees to it that no exported function is missing here. */
+ * tests/capi/abi/exports.sh sees to it that no exported function is missing here. */
 #include "check.h"
 
 static const char* const kData = "some bytes";
@@ -16,11 +16,11 @@ static int32_t on_sink(void* user, const void* data, size_t size) {
 
 /* Calls that must refuse NULL; the out pointer, where there is one, is reset. */
 #define REFUSED(call) CHECK_STATUS(call, PTS_INVALID_ARGUMENT)
-#define REFUSED_OUT(out, call)           \
-  do {                                   \
-    out = (void*)&error; /* garbage */   \
+#define REFUSED_OUT(out, call)                \
+  do {                                        \
+    out = (void*)&error; /* garbage */        \
     CHECK_STATUS(call, PTS_INVALID_ARGUMENT); \
-    CHECK(out == NULL);                  \
+    CHECK(out == NULL);                       \
   } while (0)
 
 static void test_no_result(void) {
@@ -217,36 +217,36 @@ static void test_publish(pts_store* store, const pts_keyring* keys) {
   REFUSED(pts_store_publish_bytes(store, NULL, kData, size, keys, &options, &version, NULL, NULL,
                                   &error));
   CHECK(version == 0);
-  REFUSED(pts_store_publish_bytes(store, "m", NULL, size, keys, &options, NULL, NULL, NULL,
-                                  &error));
-  REFUSED(pts_store_publish_bytes(store, "m", kData, size, NULL, &options, NULL, NULL, NULL,
-                                  &error));
+  REFUSED(
+      pts_store_publish_bytes(store, "m", NULL, size, keys, &options, NULL, NULL, NULL, &error));
+  REFUSED(
+      pts_store_publish_bytes(store, "m", kData, size, NULL, &options, NULL, NULL, NULL, &error));
   REFUSED(pts_store_publish_file(store, NULL, "x", keys, &options, NULL, NULL, NULL, &error));
   REFUSED(pts_store_publish_file(store, "m", NULL, keys, &options, NULL, NULL, NULL, &error));
   REFUSED(pts_store_publish_file(store, "m", "x", NULL, &options, NULL, NULL, NULL, &error));
-  REFUSED(pts_store_publish_read(store, NULL, 8, keys, &options, NULL, on_read, NULL, NULL,
-                                 &error));
+  REFUSED(
+      pts_store_publish_read(store, NULL, 8, keys, &options, NULL, on_read, NULL, NULL, &error));
   REFUSED(pts_store_publish_read(store, "m", 8, keys, &options, NULL, NULL, NULL, NULL, &error));
   REFUSED(pts_store_copy(store, NULL, keys, store, keys, NULL, NULL, NULL, NULL, &error));
   REFUSED(pts_store_copy(store, "m", NULL, store, keys, NULL, NULL, NULL, NULL, &error));
   REFUSED(pts_store_copy(store, "m", keys, NULL, keys, NULL, NULL, NULL, NULL, &error));
   REFUSED(pts_store_copy(store, "m", keys, store, NULL, NULL, NULL, NULL, NULL, &error));
   options.label_count = 1;
-  REFUSED(pts_store_publish_bytes(store, "m", kData, size, keys, &options, NULL, NULL, NULL,
-                                  &error));
+  REFUSED(
+      pts_store_publish_bytes(store, "m", kData, size, keys, &options, NULL, NULL, NULL, &error));
   options.label_keys = keys_one;
-  REFUSED(pts_store_publish_bytes(store, "m", kData, size, keys, &options, NULL, NULL, NULL,
-                                  &error));
+  REFUSED(
+      pts_store_publish_bytes(store, "m", kData, size, keys, &options, NULL, NULL, NULL, &error));
   options.label_values = keys_null;
-  REFUSED(pts_store_publish_bytes(store, "m", kData, size, keys, &options, NULL, NULL, NULL,
-                                  &error));
+  REFUSED(
+      pts_store_publish_bytes(store, "m", kData, size, keys, &options, NULL, NULL, NULL, &error));
   options.label_count = 0;
   options.sample_count = 1;
-  REFUSED(pts_store_publish_bytes(store, "m", kData, size, keys, &options, NULL, NULL, NULL,
-                                  &error));
+  REFUSED(
+      pts_store_publish_bytes(store, "m", kData, size, keys, &options, NULL, NULL, NULL, &error));
   options.sample = sample_null;
-  REFUSED(pts_store_publish_bytes(store, "m", kData, size, keys, &options, NULL, NULL, NULL,
-                                  &error));
+  REFUSED(
+      pts_store_publish_bytes(store, "m", kData, size, keys, &options, NULL, NULL, NULL, &error));
 }
 
 static void test_package(pts_store* store, const pts_keyring* keys) {

@@ -1,5 +1,5 @@
-// How structs of older and newer callers are read: needs structs that have grown, which no published
-// one has yet.
+// How structs of older and newer callers are read: needs structs that have grown, which no
+// published one has yet.
 #include "capi/options.hpp"
 
 #include <gtest/gtest.h>

@@ -1,10 +1,12 @@
 /* Threads, cancelling from another thread, and fork. */
-#include "check.h"
+#define _XOPEN_SOURCE 700
 
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
+
+#include "check.h"
 
 enum { kSize = 2 * 1024 * 1024 + 5 };
 static char data[kSize];
@@ -146,12 +148,12 @@ typedef struct {
   pts_model* model;
 } inherited;
 
-#define EXPECT(condition)                                                     \
-  do {                                                                        \
-    if (!(condition)) {                                                       \
-      fprintf(stderr, "child, line %d: failed: %s\n", __LINE__, #condition);  \
-      return 1;                                                               \
-    }                                                                         \
+#define EXPECT(condition)                                                    \
+  do {                                                                       \
+    if (!(condition)) {                                                      \
+      fprintf(stderr, "child, line %d: failed: %s\n", __LINE__, #condition); \
+      return 1;                                                              \
+    }                                                                        \
   } while (0)
 
 /* The child publishes and opens with what it inherited, whose pool had threads in the parent. */

@@ -1,4 +1,8 @@
 /* Publish, list, alias, fetch, decrypt, verify, copy and export on a folder, with opaque models. */
+#define _XOPEN_SOURCE 700
+
+#include <time.h>
+
 #include "check.h"
 
 /* A few blocks, so that there is more than one segment. */
@@ -54,8 +58,8 @@ static void test_publish_and_open(void) {
   CHECK(version == 1 && log.calls > 0 && log.done == kSize && log.total == kSize && !log.backwards);
   write_file(test_path("model.bin"), data, kSize);
   options.alias = NULL;
-  CHECK_OK(pts_store_publish_file(store, "m", test_path("model.bin"), keys, &options, &version, NULL,
-                                  NULL, &error));
+  CHECK_OK(pts_store_publish_file(store, "m", test_path("model.bin"), keys, &options, &version,
+                                  NULL, NULL, &error));
   CHECK(version == 2);
 
   CHECK_OK(pts_store_describe(store, &text, &error));
@@ -400,14 +404,14 @@ static void test_refused(void) {
   CHECK_STATUS(pts_store_publish_file(store, "m", test_path("none"), keys, &options, NULL, NULL,
                                       NULL, &error),
                PTS_NOT_FOUND);
-  CHECK_STATUS(pts_store_publish_file(store, "m", test_folder(), keys, &options, NULL, NULL, NULL,
-                                      &error),
-               PTS_INVALID_ARGUMENT);
+  CHECK_STATUS(
+      pts_store_publish_file(store, "m", test_folder(), keys, &options, NULL, NULL, NULL, &error),
+      PTS_INVALID_ARGUMENT);
 
   /* The version is there although its alias is not. */
   options.alias = "A";
-  CHECK_OK(pts_store_publish_bytes(store, "m", "abc", 3, keys, &options, &version, NULL, NULL,
-                                   &error));
+  CHECK_OK(
+      pts_store_publish_bytes(store, "m", "abc", 3, keys, &options, &version, NULL, NULL, &error));
   options.alias = "a";
   CHECK(pts_store_publish_bytes(store, "m", "abc", 3, keys, &options, &version, NULL, NULL,
                                 &error) == PTS_ALREADY_EXISTS);
@@ -417,8 +421,7 @@ static void test_refused(void) {
   CHECK_OK(pts_store_fetch(store, "m", keys, NULL, &package, &error));
   CHECK_STATUS(pts_package_load(package, NULL, &model, NULL, NULL, &error), PTS_UNSUPPORTED);
   CHECK_HAS(error.message, "opaque");
-  CHECK_STATUS(pts_model_open(store, "m", keys, NULL, &model, NULL, NULL, &error),
-               PTS_UNSUPPORTED);
+  CHECK_STATUS(pts_model_open(store, "m", keys, NULL, &model, NULL, NULL, &error), PTS_UNSUPPORTED);
   CHECK(model == NULL);
   pts_package_destroy(&package);
   CHECK_STATUS(pts_store_fetch(store, "m/3", keys, NULL, &package, &error), PTS_NOT_FOUND);
@@ -426,8 +429,7 @@ static void test_refused(void) {
   CHECK_STATUS(pts_store_fetch(store, "m@none", keys, NULL, &package, &error), PTS_NOT_FOUND);
   CHECK_STATUS(pts_store_fetch(store, "m@\n", keys, NULL, &package, &error), PTS_INVALID_ARGUMENT);
   CHECK_STATUS(pts_store_set_alias(store, "m", "b", 7, NULL, keys, &error), PTS_NOT_FOUND);
-  CHECK_STATUS(pts_store_set_alias(store, "m", "b", 1, "\xFF", keys, &error),
-               PTS_INVALID_ARGUMENT);
+  CHECK_STATUS(pts_store_set_alias(store, "m", "b", 1, "\xFF", keys, &error), PTS_INVALID_ARGUMENT);
 
   store_options.connect_timeout_ms = 0;
   CHECK_STATUS(pts_store_open("x", &store_options, &other, &error), PTS_INVALID_ARGUMENT);
@@ -471,6 +473,31 @@ static void test_empty_model(void) {
   pts_keyring_destroy(&keys);
 }
 
+/* A server that isn't there: refused within the timeout, saying which address was tried. */
+static void test_no_server(void) {
+  pts_error error;
+  pts_store* store = NULL;
+  char *features = NULL, *text = NULL;
+  time_t begin;
+  pts_store_options options = PTS_STORE_OPTIONS_INIT;
+  CHECK_OK(pts_features(&features, &error));
+  options.connect_timeout_ms = 500;
+  if (strstr(features, "\"mongodb\"") == NULL) {
+    CHECK_STATUS(pts_store_open("mongodb://127.0.0.1:1/models", &options, &store, &error),
+                 PTS_UNSUPPORTED);
+  } else {
+    CHECK_OK(pts_store_open("mongodb://user:s3cret@127.0.0.1:1/models", &options, &store, &error));
+    begin = time(NULL);
+    CHECK_STATUS(pts_store_list(store, NULL, 0, &text, &error), PTS_UNAVAILABLE);
+    CHECK(time(NULL) - begin < 30);
+    CHECK_HAS(error.message, "127.0.0.1:1");
+    CHECK(strstr(error.message, "s3cret") == NULL);
+    CHECK(text == NULL);
+    pts_store_destroy(&store);
+  }
+  pts_text_destroy(&features);
+}
+
 int main(void) {
   test_publish_and_open();
   test_no_plaintext();
@@ -481,5 +508,6 @@ int main(void) {
   test_key_status();
   test_refused();
   test_empty_model();
+  test_no_server();
   return finish();
 }

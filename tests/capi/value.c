@@ -1,7 +1,9 @@
 /* Value trees, tensors and DLPack, without an engine. */
-#include "check.h"
+#define _XOPEN_SOURCE 700
 
 #include <pthread.h>
+
+#include "check.h"
 
 /* DLPack 1.x as its specification lays it out. */
 typedef struct {
@@ -30,7 +32,9 @@ struct DLManagedTensorVersioned {
 };
 
 static int released = 0;
-static void count_release(void* user) { *(int*)user += 1; }
+static void count_release(void* user) {
+  *(int*)user += 1;
+}
 static int deleted = 0;
 static void count_delete(struct DLManagedTensorVersioned* self) {
   (void)self;
@@ -198,13 +202,13 @@ static void test_refused_tensors(void) {
   int64_t many[17];
   pts_value* value = NULL;
   released = 0;
-#define REFUSED(member, wrong, status)                                                          \
-  do {                                                                                          \
-    pts_tensor tensor = float_tensor((float*)storage, 1, shape);                                \
-    tensor.member = wrong;                                                                      \
-    CHECK_STATUS(pts_value_borrow_tensor(&tensor, &value, count_release, &released, &error),    \
-                 status);                                                                       \
-    CHECK(value == NULL);                                                                       \
+#define REFUSED(member, wrong, status)                                                       \
+  do {                                                                                       \
+    pts_tensor tensor = float_tensor((float*)storage, 1, shape);                             \
+    tensor.member = wrong;                                                                   \
+    CHECK_STATUS(pts_value_borrow_tensor(&tensor, &value, count_release, &released, &error), \
+                 status);                                                                    \
+    CHECK(value == NULL);                                                                    \
   } while (0)
   for (int i = 0; i < 17; ++i) many[i] = 1;
   REFUSED(dtype, 0, PTS_INVALID_ARGUMENT);
@@ -314,12 +318,12 @@ static void test_dlpack_in(void) {
   CHECK(deleted == 1);
 
   /* What is refused stays the caller's. */
-#define REFUSED(member, wrong, right, status)                                      \
-  do {                                                                             \
-    managed.member = wrong;                                                        \
-    CHECK_STATUS(pts_value_from_dlpack(&managed, &value, &error), status);         \
-    CHECK(value == NULL && deleted == 1);                                          \
-    managed.member = right;                                                        \
+#define REFUSED(member, wrong, right, status)                              \
+  do {                                                                     \
+    managed.member = wrong;                                                \
+    CHECK_STATUS(pts_value_from_dlpack(&managed, &value, &error), status); \
+    CHECK(value == NULL && deleted == 1);                                  \
+    managed.member = right;                                                \
   } while (0)
   REFUSED(version.major, 2, 1, PTS_UNSUPPORTED);
   CHECK_HAS(error.message, "2.0");

@@ -140,7 +140,7 @@ def test_what_is_no_torchscript_is_refused_with_the_way_out(folder: Command, tmp
     empty = tmp_path / "empty.pt"
     empty.write_bytes(b"")
     folder.fails(1, "publish", empty, "digits")
-    folder.fails(1, "publish", tmp_path, "digits")
+    folder.fails(2, "publish", tmp_path, "digits")
     folder.fails(3, "publish", tmp_path / "missing.pt", "digits")
     folder.fails(3, "list", "digits")
 

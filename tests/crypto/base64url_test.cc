@@ -2,13 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
 #include "tests/crypto/expect_status.hpp"
-
-#include <nlohmann/json.hpp>
 
 namespace ptsecure {
 namespace {
@@ -19,7 +18,7 @@ using test::to_hex;
 TEST(Base64url, KnownValues) {
   // RFC 4648 section 10, in the URL alphabet and without padding.
   const std::pair<const char*, const char*> known[] = {
-      {"", ""},         {"f", "Zg"},         {"fo", "Zm8"},        {"foo", "Zm9v"},
+      {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},         {"foo", "Zm9v"},
       {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, encoded] : known) {
     EXPECT_EQ(base64url_encode(as_bytes(plain)), encoded);
@@ -56,8 +55,8 @@ TEST(Base64url, AcceptsExactlyOneTextPerValue) {
   }
   EXPECT_EQ(accepted, 256u);
   for (const std::string_view wrong :
-       {"A", "AAAAA", "Zg==", "Zm8=", "Zm9v\n", " Zm9v", "Zm 9", "Zm+v", "Zm/v", "Zh", "Zm9", "Z.9v",
-        "Zm9v====", "\xff\xff\xff\xff"}) {
+       {"A", "AAAAA", "Zg==", "Zm8=", "Zm9v\n", " Zm9v", "Zm 9", "Zm+v", "Zm/v", "Zh", "Zm9",
+        "Z.9v", "Zm9v====", "\xff\xff\xff\xff"}) {
     EXPECT_STATUS(corrupt, base64url_decode(wrong));
     EXPECT_STATUS(corrupt, base64url_decode_secret(wrong));
   }
@@ -78,8 +77,8 @@ TEST(Digest, Sha256) {
 
 TEST(Digest, HkdfRfc5869) {
   const Bytes ikm(22, 0x0b);
-  const SecretBytes okm =
-      hkdf_sha256(ikm, from_hex("000102030405060708090a0b0c"), from_hex("f0f1f2f3f4f5f6f7f8f9"), 42);
+  const SecretBytes okm = hkdf_sha256(ikm, from_hex("000102030405060708090a0b0c"),
+                                      from_hex("f0f1f2f3f4f5f6f7f8f9"), 42);
   EXPECT_EQ(to_hex(okm.view()),
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
   EXPECT_EQ(to_hex(hkdf_sha256(ikm, {}, {}, 42).view()),
@@ -102,11 +101,29 @@ TEST(StrictJson, AcceptsPlainJson) {
 }
 
 TEST(StrictJson, Refuses) {
-  for (const std::string_view text :
-       {"", " ", "{", "}", "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}",
-        "[{\"x\":{\"y\":1,\"z\":1,\"y\":1}}]", "{} x", "{}{}", "1e999", "[1,]", "{\"a\":1,}",
-        "\"\xff\"", "\"\xed\xa0\x80\"", "\"\\ud800\"", "\xef\xbb\xbf{}", "// x\n{}", "'a'", "NaN",
-        "01", "\"a\nb\"", "nul", "[1 2]"}) {
+  for (const std::string_view text : {"",
+                                      " ",
+                                      "{",
+                                      "}",
+                                      "{\"a\":1,\"a\":2}",
+                                      "{\"a\":1,\"\\u0061\":2}",
+                                      "[{\"x\":{\"y\":1,\"z\":1,\"y\":1}}]",
+                                      "{} x",
+                                      "{}{}",
+                                      "1e999",
+                                      "[1,]",
+                                      "{\"a\":1,}",
+                                      "\"\xff\"",
+                                      "\"\xed\xa0\x80\"",
+                                      "\"\\ud800\"",
+                                      "\xef\xbb\xbf{}",
+                                      "// x\n{}",
+                                      "'a'",
+                                      "NaN",
+                                      "01",
+                                      "\"a\nb\"",
+                                      "nul",
+                                      "[1 2]"}) {
     EXPECT_STATUS(corrupt, parse_strict_json(text));
   }
   EXPECT_STATUS(corrupt, parse_strict_json(std::string_view("{}\0", 3)));

@@ -8,15 +8,15 @@
 #include "libptsecure/error.hpp"
 
 // Passes when the statement throws ptsecure::Error with that status and a message.
-#define EXPECT_STATUS(expected, ...)                                                   \
-  try {                                                                                \
-    __VA_ARGS__;                                                                       \
-    ADD_FAILURE() << #__VA_ARGS__ << " did not fail";                                  \
-  } catch (const ::ptsecure::Error& error) {                                           \
-    EXPECT_EQ(::ptsecure::status_name(error.status()),                                 \
-              std::string(::ptsecure::status_name(::ptsecure::Status::expected)))      \
-        << error.what();                                                               \
-    EXPECT_FALSE(std::string(error.what()).empty());                                   \
+#define EXPECT_STATUS(expected, ...)                                              \
+  try {                                                                           \
+    __VA_ARGS__;                                                                  \
+    ADD_FAILURE() << #__VA_ARGS__ << " did not fail";                             \
+  } catch (const ::ptsecure::Error& error) {                                      \
+    EXPECT_EQ(::ptsecure::status_name(error.status()),                            \
+              std::string(::ptsecure::status_name(::ptsecure::Status::expected))) \
+        << error.what();                                                          \
+    EXPECT_FALSE(std::string(error.what()).empty());                              \
   }
 
 namespace ptsecure::test {

@@ -1,5 +1,5 @@
-// What stock tools write is opened here and the other way round. PTSECURE_PYTHON is a Python that has
-// tink, joserfc and jwcrypto.
+// What stock tools write is opened here and the other way round. PTSECURE_PYTHON is a Python that
+// has tink, joserfc and jwcrypto.
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -40,8 +40,8 @@ class Interop : public ::testing::Test {
     ASSERT_NE(interpreter, nullptr)
         << "PTSECURE_PYTHON must name a Python that has tink, joserfc and jwcrypto";
     const std::string line = std::string("'") + interpreter + "' '" + PTSECURE_SOURCE_DIR +
-                             "/tests/crypto/" + script + "' " + command + " '" +
-                             folder_.string() + "'";
+                             "/tests/crypto/" + script + "' " + command + " '" + folder_.string() +
+                             "'";
     ASSERT_EQ(std::system(line.c_str()), 0) << line;
   }
 
@@ -63,7 +63,9 @@ class Interop : public ::testing::Test {
   fs::path folder_;
 };
 
-std::string text(const json& object, const char* name) { return object.at(name); }
+std::string text(const json& object, const char* name) {
+  return object.at(name);
+}
 
 TEST_F(Interop, TinkOpensOursAndWeOpenTinks) {
   constexpr std::uint64_t kFirst = kSegmentSize - kHeaderSize - kTagSize;
@@ -83,9 +85,9 @@ TEST_F(Interop, TinkOpensOursAndWeOpenTinks) {
     Bytes stored(static_cast<std::size_t>(stored_size(size)));
     for (std::uint64_t i = 0; i < segment_count(size); ++i) {
       const SegmentExtent e = segment_extent(i, size);
-      sealer.seal(i, ByteView(plain).subspan(static_cast<std::size_t>(e.plain_offset), e.plain_size),
-                  ByteSpan(stored).subspan(static_cast<std::size_t>(e.stored_offset),
-                                           e.stored_size));
+      sealer.seal(
+          i, ByteView(plain).subspan(static_cast<std::size_t>(e.plain_offset), e.plain_size),
+          ByteSpan(stored).subspan(static_cast<std::size_t>(e.stored_offset), e.stored_size));
     }
     write(name + ".plain", plain);
     write(name + ".ours", stored);
@@ -116,7 +118,7 @@ TEST_F(Interop, TinkOpensOursAndWeOpenTinks) {
 
 TEST_F(Interop, StockJoseReadsOurs) {
   json ours{{"jwe", json::array()}, {"jws", json::array()}, {"password", json::array()}};
-  std::vector<Jwk> keys{Jwk::generate_p256(), generate_ec("P-384"), generate_ec("P-521"),
+  std::vector<Jwk> keys{Jwk::generate_p256(),  generate_ec("P-384"),  generate_ec("P-521"),
                         Jwk::generate_oct(16), Jwk::generate_oct(24), Jwk::generate_oct(32)};
   for (const char* alg : {"ECDH-ES+A128KW", "ECDH-ES+A192KW"}) {
     keys.push_back(Jwk::generate_p256().with_members({{"alg", alg}}));
@@ -166,8 +168,8 @@ TEST_F(Interop, WeReadStockJose) {
     const std::string alg = text(each, "alg");
     const bool foreign_only =
         alg == "dir" || alg == "RSA-OAEP" || alg == "ECDH-ES" || each.at("zip");
-    const Status status = test::status_of(
-        [&] { jwe_decrypt(text(each, "text"), key, JwePolicy::key_document); });
+    const Status status =
+        test::status_of([&] { jwe_decrypt(text(each, "text"), key, JwePolicy::key_document); });
     EXPECT_EQ(status, foreign_only ? Status::unsupported : Status::ok);
   }
   ASSERT_GE(theirs.at("password").size(), 36u);

@@ -84,7 +84,8 @@ def check(folder: pathlib.Path) -> None:
     assert ours["jwe"] and ours["jws"] and ours["password"]
     for each in ours["jwe"]:
         plaintext = base64url_decode(each["plaintext"])
-        for reader in (open_with_joserfc, open_with_jwcrypto):
+        # jwcrypto takes an empty plaintext for a failure.
+        for reader in (open_with_joserfc, *([open_with_jwcrypto] if plaintext else [])):
             assert reader(each["text"], each["key"]) == plaintext, (reader, each["text"][:60])
     for each in ours["password"]:
         # joserfc accepts up to 300,000 iterations, jwcrypto 16,384.
@@ -165,7 +166,8 @@ def make(folder: pathlib.Path) -> None:
                             theirs["jwe"].append({**each, "key": key, "zip": compressed})
     ec = json.loads(jwcrypto_jwk.JWK.generate(kty="EC", crv="P-256").export())
     octet = {"kty": "oct", "k": base64url_encode(os.urandom(32))}
-    theirs["json"].append(write_json_with_jwcrypto(b"general", [(ec, "ECDH-ES+A256KW"), (octet, "A256KW")]))
+    several = [(ec, "ECDH-ES+A256KW"), (octet, "A256KW")]
+    theirs["json"].append(write_json_with_jwcrypto(b"general", several))
     theirs["json"].append(write_json_with_jwcrypto(b"flattened", [(octet, "A256GCMKW")]))
 
     signers = [

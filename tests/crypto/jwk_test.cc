@@ -53,7 +53,9 @@ std::string change(const json& key, const char* name, std::size_t byte) {
   return base64url_encode(bytes);
 }
 
-Jwk parse(const json& key) { return Jwk::parse(key.dump()); }
+Jwk parse(const json& key) {
+  return Jwk::parse(key.dump());
+}
 
 json private_members(const Jwk& key) {
   return json::parse(std::string_view(key.private_json()));
@@ -81,8 +83,11 @@ TEST(Jwk, KnowsWhatItIs) {
 }
 
 TEST(Jwk, UnknownMembersAreKept) {
-  const json extra{{"ptsecure", {{"records", {"manifest"}}, {"names", {"a*"}}}}, {"n1", -3}, {"n2", 2.5},
-                   {"b", true}, {"deep", {{{"x", nullptr}}}}};
+  const json extra{{"ptsecure", {{"records", {"manifest"}}, {"names", {"a*"}}}},
+                   {"n1", -3},
+                   {"n2", 2.5},
+                   {"b", true},
+                   {"deep", {{{"x", nullptr}}}}};
   json key = kEc;
   key.update(extra);
   key["key_ops"] = {"deriveKey"};
@@ -136,7 +141,8 @@ TEST(Jwk, Generates) {
 
 TEST(Jwk, SetsMembers) {
   const Jwk key = parse(kEd);
-  const Jwk set = key.with_members({{"kid", "k\"1"}, {"use", "sig"}, {"key_ops", {"sign"}}, {"x-y", 1}});
+  const Jwk set =
+      key.with_members({{"kid", "k\"1"}, {"use", "sig"}, {"key_ops", {"sign"}}, {"x-y", 1}});
   EXPECT_EQ(set.kid(), "k\"1");
   EXPECT_EQ(set.extra(), (json{{"x-y", 1}}));
   EXPECT_EQ(key.kid(), "");
@@ -151,7 +157,8 @@ TEST(Jwk, SetsMembers) {
 }
 
 TEST(Jwk, RefusesWhatIsMalformed) {
-  const std::string duplicate = R"({"kty":"oct","k":"GawgguFyGrWKav7AX4VKUg","k":"GawgguFyGrWKav7AX4VKUw"})";
+  const std::string duplicate =
+      R"({"kty":"oct","k":"GawgguFyGrWKav7AX4VKUg","k":"GawgguFyGrWKav7AX4VKUw"})";
   EXPECT_STATUS(corrupt, Jwk::parse(duplicate));
   EXPECT_STATUS(corrupt, Jwk::parse(std::string_view("")));
   EXPECT_STATUS(corrupt, Jwk::parse(std::string_view("[]")));

@@ -19,7 +19,9 @@ using nlohmann::json;
 constexpr std::string_view kTyp = "ptsecure-manifest+jws";
 constexpr std::string_view kPayload = R"({"name":"digits","version":7})";
 
-std::string b64(std::string_view text) { return base64url_encode(as_bytes(text)); }
+std::string b64(std::string_view text) {
+  return base64url_encode(as_bytes(text));
+}
 
 // Both algorithms.
 class Jws : public ::testing::TestWithParam<const char*> {
@@ -88,8 +90,7 @@ TEST_P(Jws, OnlyTheKeyAndTheKindAskedFor) {
   const Jwk other = alg() == "EdDSA" ? Jwk::generate_ed25519() : Jwk::generate_p256();
   EXPECT_STATUS(untrusted, jws_verify(compact, other, kTyp));
   // Another key under the same kid, and the right one under another.
-  EXPECT_STATUS(untrusted,
-                jws_verify(compact, other.with_members({{"kid", key_.kid()}}), kTyp));
+  EXPECT_STATUS(untrusted, jws_verify(compact, other.with_members({{"kid", key_.kid()}}), kTyp));
   EXPECT_STATUS(untrusted, jws_verify(compact, key_.with_members({{"kid", "x"}}), kTyp));
   EXPECT_NO_THROW(jws_verify(compact, key_.with_members({{"kid", nullptr}}), kTyp));
   for (const std::string_view typ :
@@ -107,7 +108,8 @@ TEST_P(Jws, TheAlgorithmIsTheKeys) {
   const Jwk ed = Jwk::generate_ed25519();
   const Jwk p256 = Jwk::generate_p256();
   const Jwk& wrong_type = alg() == "EdDSA" ? p256 : ed;
-  EXPECT_STATUS(untrusted, jws_verify(compact, wrong_type.with_members({{"kid", key_.kid()}}), kTyp));
+  EXPECT_STATUS(untrusted,
+                jws_verify(compact, wrong_type.with_members({{"kid", key_.kid()}}), kTyp));
   EXPECT_NO_THROW(jws_verify(compact, key_.with_members({{"alg", alg()}}), kTyp));
   for (const char* other : {"ES512", "HS256", "RSA-OAEP", "none", "nonsense"}) {
     EXPECT_STATUS(untrusted, jws_verify(compact, key_.with_members({{"alg", other}}), kTyp));
@@ -117,7 +119,8 @@ TEST_P(Jws, TheAlgorithmIsTheKeys) {
     json changed = header();
     changed["alg"] = name;
     EXPECT_STATUS(untrusted, jws_verify(sign_header(changed.dump()), key_, kTyp));
-    EXPECT_STATUS(untrusted, jws_verify(b64(changed.dump()) + '.' + b64(kPayload) + '.', key_, kTyp));
+    EXPECT_STATUS(untrusted,
+                  jws_verify(b64(changed.dump()) + '.' + b64(kPayload) + '.', key_, kTyp));
   }
 }
 
@@ -133,10 +136,10 @@ TEST_P(Jws, MacsWithThePublicKeyAsSecretAreRefused) {
 TEST_P(Jws, KeysForOtherUsesAreRefused) {
   const std::string compact = sign();
   EXPECT_STATUS(untrusted, jws_verify(compact, key_.with_members({{"use", "enc"}}), kTyp));
-  EXPECT_STATUS(untrusted, jws_verify(compact, key_.with_members({{"key_ops", {"encrypt"}}}), kTyp));
+  EXPECT_STATUS(untrusted,
+                jws_verify(compact, key_.with_members({{"key_ops", {"encrypt"}}}), kTyp));
   EXPECT_NO_THROW(jws_verify(compact, key_.with_members({{"key_ops", {"verify"}}}), kTyp));
-  EXPECT_STATUS(invalid_argument,
-                jws_sign({}, key_.with_members({{"key_ops", {"verify"}}}), kTyp));
+  EXPECT_STATUS(invalid_argument, jws_sign({}, key_.with_members({{"key_ops", {"verify"}}}), kTyp));
   EXPECT_STATUS(invalid_argument, jws_sign({}, key_.with_members({{"use", "enc"}}), kTyp));
   EXPECT_STATUS(invalid_argument, jws_sign({}, key_.with_members({{"kid", nullptr}}), kTyp));
   EXPECT_STATUS(invalid_argument, jws_sign({}, key_.public_part(), kTyp));
@@ -163,13 +166,13 @@ TEST_P(Jws, HeadersThatChangeTheRulesAreRefused) {
 
 TEST_P(Jws, DuplicateAndCaseVariantNamesAreRefused) {
   const std::string kid = key_.kid();
-  const std::string base = R"({"alg":")" + alg() + R"(","kid":")" + kid + R"(","typ":")" +
-                           std::string(kTyp) + '"';
+  const std::string base =
+      R"({"alg":")" + alg() + R"(","kid":")" + kid + R"(","typ":")" + std::string(kTyp) + '"';
   expect_accepted(sign_header(base + "}"));
-  for (const std::string& more : std::vector<std::string>
-       {R"(,"alg":"none")", R"(,"kid":")" + kid + "\"", R"(,"typ":"x")", R"(,"Alg":"none")",
-        R"(,"KID":"x")", R"(,"tYp":"x")", R"(,"CRIT":[])", R"(,"Jwk":{})", R"(,"al\u0067":"none")",
-        R"(,"x":{"a":1,"a":2})"}) {
+  for (const std::string& more : std::vector<std::string>{
+           R"(,"alg":"none")", R"(,"kid":")" + kid + "\"", R"(,"typ":"x")", R"(,"Alg":"none")",
+           R"(,"KID":"x")", R"(,"tYp":"x")", R"(,"CRIT":[])", R"(,"Jwk":{})",
+           R"(,"al\u0067":"none")", R"(,"x":{"a":1,"a":2})"}) {
     EXPECT_STATUS(corrupt, jws_verify(sign_header(base + more + "}"), key_, kTyp));
   }
 }
@@ -180,7 +183,8 @@ TEST_P(Jws, MalformedHeadersAreRefused) {
        {std::string("[]"), std::string("\"alg\""), std::string("{}"), std::string("null"),
         good + " x", good + std::string(1, '\0'), "\xef\xbb\xbf" + good,
         std::string(R"({"alg":1})"), std::string(R"({"alg":""})"), std::string(R"({"alg":null})"),
-        std::string(R"({"alg":"EdDSA","kid":7})"), std::string("{\"alg\":\"EdDSA\",\"kid\":\"\xff\"}"),
+        std::string(R"({"alg":"EdDSA","kid":7})"),
+        std::string("{\"alg\":\"EdDSA\",\"kid\":\"\xff\"}"),
         std::string(R"({"alg":"EdDSA","kid":"a\u0000b"})"), std::string(100000, '[')}) {
     EXPECT_STATUS(corrupt, jws_verify(sign_header(bad), key_, kTyp));
     EXPECT_STATUS(corrupt, jws_header(sign_header(bad)));
@@ -199,7 +203,8 @@ TEST_P(Jws, NonCanonicalBase64urlIsRefused) {
   if (padded != encoded) {
     EXPECT_STATUS(corrupt, jws_verify(sign_raw(padded), key_, kTyp));
   }
-  EXPECT_STATUS(corrupt, jws_verify(sign_raw(encoded.substr(0, 8) + '\n' + encoded.substr(8)), key_, kTyp));
+  EXPECT_STATUS(corrupt,
+                jws_verify(sign_raw(encoded.substr(0, 8) + '\n' + encoded.substr(8)), key_, kTyp));
   // The other spellings of a signature's last character.
   const std::string compact = sign();
   for (const char c : {'B', 'C', 'D', 'h', 'x'}) {
@@ -217,17 +222,19 @@ TEST_P(Jws, WrongShapesAreRefused) {
   const std::string signature = compact.substr(compact.rfind('.') + 1);
   for (const std::string& wrong :
        {std::string(), std::string("."), std::string(".."), std::string("..."), head,
-        head + '.' + b64(kPayload), compact + '.' + signature, '.' + b64(kPayload) + '.' + signature,
-        std::string(1000, '.'), std::string(900000, '.')}) {
+        head + '.' + b64(kPayload), compact + '.' + signature,
+        '.' + b64(kPayload) + '.' + signature, std::string(1000, '.'), std::string(900000, '.')}) {
     EXPECT_STATUS(corrupt, jws_verify(wrong, key_, kTyp));
   }
   EXPECT_STATUS(untrusted, jws_verify(head + '.' + b64(kPayload) + '.', key_, kTyp));
   EXPECT_STATUS(untrusted, jws_verify(head + ".." + signature, key_, kTyp));
   for (const std::size_t size : {0u, 1u, 32u, 63u, 65u, 128u}) {
-    EXPECT_STATUS(untrusted, jws_verify(head + '.' + b64(kPayload) + '.' +
-                                            base64url_encode(Bytes(size, 1)), key_, kTyp));
-    EXPECT_STATUS(untrusted, jws_verify(head + '.' + b64(kPayload) + '.' +
-                                            base64url_encode(Bytes(size, 0)), key_, kTyp));
+    EXPECT_STATUS(untrusted,
+                  jws_verify(head + '.' + b64(kPayload) + '.' + base64url_encode(Bytes(size, 1)),
+                             key_, kTyp));
+    EXPECT_STATUS(untrusted,
+                  jws_verify(head + '.' + b64(kPayload) + '.' + base64url_encode(Bytes(size, 0)),
+                             key_, kTyp));
   }
   // The JSON serialisations aren't read at all.
   const json flattened{{"protected", head}, {"payload", b64(kPayload)}, {"signature", signature}};
@@ -258,7 +265,8 @@ TEST_P(Jws, SizesAreBounded) {
 TEST(JwsEd25519, BothNamesOfTheAlgorithmAreRead) {
   const Jwk key = Jwk::generate_ed25519();
   const std::string input = b64(R"({"alg":"Ed25519","typ":"t"})") + '.' + b64("x");
-  const std::string token = input + '.' + base64url_encode(jws_signature("EdDSA", key, as_bytes(input)));
+  const std::string token =
+      input + '.' + base64url_encode(jws_signature("EdDSA", key, as_bytes(input)));
   EXPECT_EQ(as_text(jws_verify(token, key, "t")), "x");
   EXPECT_NO_THROW(jws_verify(token, key.with_members({{"alg", "EdDSA"}}), "t"));
   EXPECT_NO_THROW(jws_verify(token, key.with_members({{"alg", "Ed25519"}}), "t"));
@@ -276,8 +284,9 @@ TEST(JwsEs256, DerEncodedSignaturesAreRefused) {
   der.insert(der.end(), {0x02, 33, 0});
   der.insert(der.end(), raw.begin() + 32, raw.end());
   der[1] = static_cast<std::uint8_t>(der.size() - 2);
-  EXPECT_STATUS(untrusted, jws_verify(compact.substr(0, compact.rfind('.') + 1) +
-                                          base64url_encode(der), key, "t"));
+  EXPECT_STATUS(
+      untrusted,
+      jws_verify(compact.substr(0, compact.rfind('.') + 1) + base64url_encode(der), key, "t"));
 }
 
 }  // namespace

@@ -23,7 +23,9 @@ json load(const std::string& name) {
   return json::parse(in);
 }
 
-std::string text(const json& object, const char* name) { return object.at(name); }
+std::string text(const json& object, const char* name) {
+  return object.at(name);
+}
 
 TEST(RfcVectors, Jwe) {
   std::size_t opened = 0;

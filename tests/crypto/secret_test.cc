@@ -102,8 +102,8 @@ TEST(Secret, PagesAreLockedFencedAndLeftOutOfCoreDumps) {
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto start = reinterpret_cast<std::uintptr_t>(large.data()) & ~(page - 1);
   EXPECT_NE(mapping_of(reinterpret_cast<void*>(start - 1)).find("---p"), std::string::npos);
-  const auto end = (reinterpret_cast<std::uintptr_t>(large.data()) + large.size() + page - 1) &
-                   ~(page - 1);
+  const auto end =
+      (reinterpret_cast<std::uintptr_t>(large.data()) + large.size() + page - 1) & ~(page - 1);
   EXPECT_NE(mapping_of(reinterpret_cast<void*>(end)).find("---p"), std::string::npos);
 }
 

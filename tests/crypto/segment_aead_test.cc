@@ -61,8 +61,7 @@ Bytes open_all(ByteView dek, std::string_view aad, ByteView stored) {
   Bytes plain(static_cast<std::size_t>(opener.plaintext_size()));
   for (std::uint64_t i = 0; i < opener.segment_count(); ++i) {
     const SegmentExtent e = segment_extent(i, plain.size());
-    opener.open(i,
-                stored.subspan(static_cast<std::size_t>(e.stored_offset), e.stored_size),
+    opener.open(i, stored.subspan(static_cast<std::size_t>(e.stored_offset), e.stored_size),
                 ByteSpan(plain).subspan(static_cast<std::size_t>(e.plain_offset), e.plain_size));
   }
   return plain;
@@ -162,7 +161,9 @@ TEST_F(SegmentAead, EveryFlippedBitIsFoundAndNothingIsLeft) {
 TEST_F(SegmentAead, SegmentsKeepTheirPlace) {
   const Bytes plain = pattern(kFirst + 3 * kNext);
   const Bytes stored = seal(dek_.view(), kAad, plain);
-  const auto segment = [](Bytes& bytes, std::size_t i) { return bytes.begin() + static_cast<std::ptrdiff_t>(i * kSegmentSize); };
+  const auto segment = [](Bytes& bytes, std::size_t i) {
+    return bytes.begin() + static_cast<std::ptrdiff_t>(i * kSegmentSize);
+  };
   Bytes swapped = stored;
   std::swap_ranges(segment(swapped, 1), segment(swapped, 2), segment(swapped, 2));
   EXPECT_STATUS(corrupt, open_all(dek_.view(), kAad, swapped));
@@ -245,7 +246,8 @@ TEST_F(SegmentAead, CommitmentBindsOneKey) {
   EXPECT_NE(key_commitment(dek_.view()), key_commitment(other.view()));
   // HKDF-SHA256 of 32 bytes 01, no salt, info "ptsecure/1 key commitment": fixed by the format.
   const Bytes ones(32, 1);
-  const SecretBytes expected = hkdf_sha256(ones, Bytes(32, 0), as_bytes("ptsecure/1 key commitment"), 32);
+  const SecretBytes expected =
+      hkdf_sha256(ones, Bytes(32, 0), as_bytes("ptsecure/1 key commitment"), 32);
   EXPECT_EQ(test::to_hex(key_commitment(ones)), test::to_hex(expected.view()));
 }
 
@@ -265,7 +267,8 @@ TEST_F(SegmentAead, ASegmentIsSealedOnce) {
   Bytes out(kSegmentSize);
   // Wrong sizes don't count as a seal.
   EXPECT_STATUS(invalid_argument, sealer.seal(0, ByteView(plain).first(5), out));
-  EXPECT_STATUS(invalid_argument, sealer.seal(0, ByteView(plain).first(kFirst), ByteSpan(out).first(9)));
+  EXPECT_STATUS(invalid_argument,
+                sealer.seal(0, ByteView(plain).first(kFirst), ByteSpan(out).first(9)));
   EXPECT_STATUS(invalid_argument, sealer.seal(2, {}, {}));
   EXPECT_STATUS(invalid_argument, sealer.seal(UINT64_MAX, {}, {}));
   sealer.seal(0, ByteView(plain).first(kFirst), out);
@@ -338,9 +341,11 @@ TEST_F(SegmentAead, ManyThreadsSealAndOpen) {
     sealer.seal(i, ByteView(plain).subspan(static_cast<std::size_t>(e.plain_offset), e.plain_size),
                 ByteSpan(stored).subspan(static_cast<std::size_t>(e.stored_offset), e.stored_size));
   });
-  const SegmentOpener opener(dek_.view(), as_bytes(kAad), ByteView(stored).first(40), stored.size());
+  const SegmentOpener opener(dek_.view(), as_bytes(kAad), ByteView(stored).first(40),
+                             stored.size());
   in_threads([&](std::uint64_t i, const SegmentExtent& e) {
-    opener.open(i, ByteView(stored).subspan(static_cast<std::size_t>(e.stored_offset), e.stored_size),
+    opener.open(i,
+                ByteView(stored).subspan(static_cast<std::size_t>(e.stored_offset), e.stored_size),
                 ByteSpan(opened).subspan(static_cast<std::size_t>(e.plain_offset), e.plain_size));
   });
   EXPECT_EQ(opened, plain);

@@ -1,5 +1,6 @@
-// Wycheproof's vectors, fetched by tests/vectors.sh; PTSECURE_WYCHEPROOF names their folder. What is
-// left out on purpose is listed here by name, and a list that doesn't fit the vectors is a failure.
+// Wycheproof's vectors, fetched by tests/vectors.sh; PTSECURE_WYCHEPROOF names their folder. What
+// is left out on purpose is listed here by name, and a list that doesn't fit the vectors is a
+// failure.
 
 #include <gtest/gtest.h>
 
@@ -66,7 +67,9 @@ Jwk parse_cached(const json& jwk) {
   return found != keys.end() ? found->second : keys.emplace(text, Jwk::parse(text)).first->second;
 }
 
-bool is_valid(const json& test) { return test.at("result") == "valid"; }
+bool is_valid(const json& test) {
+  return test.at("result") == "valid";
+}
 
 bool has_flag(const json& test, const char* flag) {
   for (const json& each : test.at("flags")) {
@@ -223,9 +226,8 @@ TEST(Wycheproof, AesKeyWrap) {
     const jwe::ContentAlg content{"test", ct.size() < 8 ? 0 : ct.size() - 8, 12, 16, nullptr};
     const Jwk key = Jwk::from_secret(hex(test, "key"));
     std::optional<SecretBytes> cek;
-    const Status status = test::status_of([&] {
-      cek = jwe::unwrap_cek(alg, content, {json::object(), ct}, {&key, {}, 0});
-    });
+    const Status status = test::status_of(
+        [&] { cek = jwe::unwrap_cek(alg, content, {json::object(), ct}, {&key, {}, 0}); });
     const bool accepted = status == Status::ok && cek.has_value();
     ++ran;
     if (all_zero.count(test.at("tcId").get<int>()) != 0) {
@@ -289,11 +291,11 @@ TEST(Wycheproof, Ecdsa) {
                            Case{"ecdsa_secp521r1_sha512_p1363", "ES512", "P-521", 66}}) {
     for_each(each.file, [&](const json& group, const json& test) {
       const json& point = group.at("publicKey");
-      const Jwk key = Jwk::parse(json{
-          {"kty", "EC"},
-          {"crv", each.curve},
-          {"x", base64url_encode(coordinate(point, "wx", each.size))},
-          {"y", base64url_encode(coordinate(point, "wy", each.size))}}.dump());
+      const Jwk key = Jwk::parse(json{{"kty", "EC"},
+                                      {"crv", each.curve},
+                                      {"x", base64url_encode(coordinate(point, "wx", each.size))},
+                                      {"y", base64url_encode(coordinate(point, "wy", each.size))}}
+                                     .dump());
       EXPECT_EQ(jws_signature_holds(each.alg, key, hex(test, "msg"), hex(test, "sig")),
                 is_valid(test));
     });
@@ -301,8 +303,8 @@ TEST(Wycheproof, Ecdsa) {
 }
 
 TEST(Wycheproof, Ecdh) {
-  for (const char* file : {"ecdh_secp256r1_webcrypto", "ecdh_secp384r1_webcrypto",
-                           "ecdh_secp521r1_webcrypto"}) {
+  for (const char* file :
+       {"ecdh_secp256r1_webcrypto", "ecdh_secp384r1_webcrypto", "ecdh_secp521r1_webcrypto"}) {
     for_each(file, [&](const json&, const json& test) {
       std::string shared;
       const Status status = test::status_of([&] {

@@ -5,7 +5,7 @@
 #include "libptsecure/crypto/jwe.hpp"
 #include "libptsecure/error.hpp"
 
-// Nothing opens but what was encrypted to the two keys (see corpus/README.md).
+// Nothing opens but what was encrypted to the two keys.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace ptsecure;
   static const Jwk keys[] = {
@@ -22,7 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const Jwk& key : keys) {
     for (const JwePolicy policy : {JwePolicy::key_document, JwePolicy::foreign}) {
       try {
-        if (as_text(jwe_decrypt(text, key, policy).view()) != "Live long and prosper.") std::abort();
+        if (as_text(jwe_decrypt(text, key, policy).view()) != "Live long and prosper.")
+          std::abort();
       } catch (const Error&) {
       }
     }

@@ -1,6 +1,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "libptsecure/crypto/jwk.hpp"
 #include "libptsecure/error.hpp"

@@ -5,7 +5,7 @@
 #include "libptsecure/crypto/jws.hpp"
 #include "libptsecure/error.hpp"
 
-// Nothing is accepted but what the corpus' key signed (see corpus/README.md).
+// Nothing is accepted but what the corpus' key signed.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace ptsecure;
   static const Jwk key = Jwk::parse(std::string_view(

@@ -27,7 +27,7 @@ class KeyFileTest : public testing::Test {
 
   std::string path(const char* name = "keys.json") const { return (folder_ / name).string(); }
   static unsigned mode_of(const std::string& file) {
-    struct stat info {};
+    struct stat info{};
     EXPECT_EQ(::stat(file.c_str(), &info), 0);
     return info.st_mode & 07777;
   }
@@ -108,8 +108,7 @@ TEST_F(KeyFileTest, PublicKeysMayBeReadByAll) {
 }
 
 TEST_F(KeyFileTest, SymmetricKeysCountAsPrivate) {
-  const nlohmann::json key =
-      json_of(Jwk::generate_oct(32).with_members({{"use", "enc"}}));
+  const nlohmann::json key = json_of(Jwk::generate_oct(32).with_members({{"use", "enc"}}));
   std::ofstream(path()) << nlohmann::json{{"keys", {key}}};
   fs::permissions(path(), fs::perms{0644});
   expect_error(Status::permission_denied, "chmod 600", [&] { Keyring::load(path(), kDefaults); });
@@ -120,7 +119,8 @@ TEST_F(KeyFileTest, LinksAreFollowedAndTheirTargetIsChecked) {
   fs::create_symlink("keys.json", folder_ / "link");
   EXPECT_NO_THROW(Keyring::load(path("link"), kDefaults));
   fs::permissions(path(), fs::perms{0644});
-  expect_error(Status::permission_denied, "chmod 600", [&] { Keyring::load(path("link"), kDefaults); });
+  expect_error(Status::permission_denied, "chmod 600",
+               [&] { Keyring::load(path("link"), kDefaults); });
 }
 
 TEST_F(KeyFileTest, FilesOfOtherUsersAreRefused) {

@@ -10,7 +10,9 @@
 
 namespace ptsecure {
 
-inline Keyring parse_set(const nlohmann::json& set) { return Keyring::parse(set.dump(), {}); }
+inline Keyring parse_set(const nlohmann::json& set) {
+  return Keyring::parse(set.dump(), {});
+}
 
 inline nlohmann::json set_of(const Keyring& keyring) {
   const SecretString text = keyring.to_json();

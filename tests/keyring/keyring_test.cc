@@ -93,8 +93,10 @@ TEST(Keyring, SplittingAPartOfARoleSaysWhatIsMissing) {
     expect_error(Status::no_key, "can't become", [&] { verifier.split(role); });
   }
   EXPECT_NO_THROW(verifier.split(Role::verifier));
-  expect_error(Status::no_key, "publisher", [&] { all.split(Role::opener).split(Role::publisher); });
-  expect_error(Status::no_key, "operator", [&] { all.split(Role::publisher).split(Role::operator_); });
+  expect_error(Status::no_key, "publisher",
+               [&] { all.split(Role::opener).split(Role::publisher); });
+  expect_error(Status::no_key, "operator",
+               [&] { all.split(Role::publisher).split(Role::operator_); });
   expect_error(Status::no_key, "opener", [&] { all.split(Role::publisher).split(Role::opener); });
 }
 
@@ -207,8 +209,7 @@ TEST(Keyring, OneOfSeveralKindsMaySign) {
   const std::array kinds = {RecordKind::alias, RecordKind::manifest};
   const std::string by_operator = all.sign(kinds, "m", as_bytes("x"));
   EXPECT_EQ(jws_header(by_operator).kid, kid_of(all, 1)) << "who signs aliases comes first";
-  const std::string by_publisher =
-      all.split(Role::publisher).sign(kinds, "m", as_bytes("x"));
+  const std::string by_publisher = all.split(Role::publisher).sign(kinds, "m", as_bytes("x"));
   EXPECT_EQ(jws_header(by_publisher).kid, kid_of(all, 0));
   EXPECT_EQ(jws_header(by_publisher).typ, "ptsecure-alias+jws");
   std::string signer;

@@ -30,7 +30,9 @@ const char* const kRsaKey =
     R"(eVH7nWY-fqkSru-CLnGXDbyxh21df99NHhtjLRlDQlPnWlKpD03ss0yNUrxiPaOMj01jTMw1YcOwtMvOGacs)"
     R"(6cYxwSRLwwJvmv51KuGRJsXoG76wA1OVUAhF3_WMl-vHr25y3A"})";
 
-json with_use(const Jwk& key) { return json_of(key.with_members({{"use", "enc"}})); }
+json with_use(const Jwk& key) {
+  return json_of(key.with_members({{"use", "enc"}}));
+}
 
 class WrapTest : public testing::Test {
  protected:
@@ -122,7 +124,8 @@ TEST_F(WrapTest, OnlyTheRightContentIsAccepted) {
   expect_error(Status::corrupt, "cty", [&] { with(good, "json"); });
   expect_error(Status::corrupt, "cty", [&] { with(good, ""); });
   for (const std::string& jwk :
-       {std::string("{}"), std::string("x"), std::string(R"({"kty":"oct","kid":"id-1","k":"AAEC"})"),
+       {std::string("{}"), std::string("x"),
+        std::string(R"({"kty":"oct","kid":"id-1","k":"AAEC"})"),
         R"({"kty":"oct","k":")" + k43.substr(1) + "A\"}",
         R"({"kty":"oct","kid":"id-1","kid":"id-1","k":")" + k43.substr(1) + "A\"}",
         R"({"kty":"oct","kid":"id-1","k":")" + std::string(43, 'A') + "\"}",

@@ -135,7 +135,8 @@ inline Sealed seal_bytes(ByteView plain, ThreadPool& pool, SecretBytes dek) {
   MemoryWriter writer;
   const auto input = memory_input(plain);
   Sealed sealed;
-  sealed.digests = seal_payload(*input, dek.view(), associated_data("digits", 7), writer, pool, {}, {});
+  sealed.digests =
+      seal_payload(*input, dek.view(), associated_data("digits", 7), writer, pool, {}, {});
   EXPECT_TRUE(writer.finished);
   sealed.stored = writer.bytes();
   sealed.entry = entry_for(dek, plain.size(), sealed.digests);
@@ -156,7 +157,7 @@ inline Opened open_sealed(const Sealed& sealed, ThreadPool& pool,
                           VerifyLevel level = VerifyLevel::signed_, Progress progress = {},
                           CancelToken cancel = {}) {
   auto blob = std::make_shared<MemoryReader>(sealed.stored);
-  OpenPayload payload{&sealed.entry, blob, sealed.digests, level, std::move(progress),
+  OpenPayload payload{&sealed.entry,    blob, sealed.digests, level, std::move(progress),
                       std::move(cancel)};
   return {blob, open_payload(std::move(payload), sealed.dek.view(), pool)};
 }

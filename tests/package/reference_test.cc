@@ -33,25 +33,50 @@ TEST(Reference, TextIsWhatWasParsed) {
 TEST(Reference, RefusesEverythingElse) {
   const std::string longest(128, 'a');
   EXPECT_EQ(Reference::parse(longest + "@" + longest).name, longest);
-  for (const std::string& text :
-       {std::string(), std::string("/"), std::string("@"), std::string("a/"), std::string("a@"),
-        std::string("/7"), std::string("@x"), std::string("a/0"), std::string("a/07"),
-        std::string("a/-1"), std::string("a/+1"), std::string("a/1.0"), std::string("a/ 1"),
-        std::string("a/1 "), std::string("a/0x1"), std::string("a/9007199254740992"),
-        std::string("a/18446744073709551617"), std::string("a/1/2"), std::string("a/1@b"),
-        std::string("a@b/1"), std::string("a@b@c"), std::string(".a"), std::string("-a"),
-        std::string("_a"), std::string("a b"), std::string("a\n"), std::string("a$ne"),
-        std::string("../a"), std::string("a\\b"), std::string("\xc3\xa4"), std::string("a\0b", 3),
-        std::string("a@..\xff"), std::string("a/\xd9\xa1"), longest + "a", "a@" + longest + "a"}) {
+  for (const std::string& text : {std::string(),
+                                  std::string("/"),
+                                  std::string("@"),
+                                  std::string("a/"),
+                                  std::string("a@"),
+                                  std::string("/7"),
+                                  std::string("@x"),
+                                  std::string("a/0"),
+                                  std::string("a/07"),
+                                  std::string("a/-1"),
+                                  std::string("a/+1"),
+                                  std::string("a/1.0"),
+                                  std::string("a/ 1"),
+                                  std::string("a/1 "),
+                                  std::string("a/0x1"),
+                                  std::string("a/9007199254740992"),
+                                  std::string("a/18446744073709551617"),
+                                  std::string("a/1/2"),
+                                  std::string("a/1@b"),
+                                  std::string("a@b/1"),
+                                  std::string("a@b@c"),
+                                  std::string(".a"),
+                                  std::string("-a"),
+                                  std::string("_a"),
+                                  std::string("a b"),
+                                  std::string("a\n"),
+                                  std::string("a$ne"),
+                                  std::string("../a"),
+                                  std::string("a\\b"),
+                                  std::string("\xc3\xa4"),
+                                  std::string("a\0b", 3),
+                                  std::string("a@..\xff"),
+                                  std::string("a/\xd9\xa1"),
+                                  longest + "a",
+                                  "a@" + longest + "a"}) {
     try {
       Reference::parse(text);
       ADD_FAILURE() << "accepted: " << text;
     } catch (const Error& error) {
       EXPECT_EQ(error.status(), Status::invalid_argument) << text;
       const std::string message = error.what();
-      EXPECT_TRUE(std::all_of(message.begin(), message.end(),
-                              [](char c) { return c >= 0x20 && c < 0x7f; }))
-          << message;
+      EXPECT_TRUE(std::all_of(message.begin(), message.end(), [](char c) {
+        return c >= 0x20 && c < 0x7f;
+      })) << message;
       EXPECT_LT(message.size(), 300U);
     }
   }

@@ -224,7 +224,7 @@ TEST(Seal, ProgressRisesToTheTotal) {
 }
 
 TEST(Seal, ExceptionFromProgressEndsIt) {
-  ThreadPool pool(3);
+  ThreadPool pool(1);
   const Bytes plain = noise(6 * kNext);
   const auto input = memory_input(plain);
   MemoryWriter writer;
@@ -243,10 +243,9 @@ TEST(PlainSource, ReadsAndFillsWhatIsDeferred) {
   ThreadPool pool(3);
   const Bytes plain = noise(11 * kNext);
   const auto memory = memory_input(plain);
-  const auto callback =
-      callback_input(plain.size(), [&](std::uint64_t pos, void* dst, std::size_t n) {
-        memory->read(pos, dst, n);
-      });
+  const auto callback = callback_input(
+      plain.size(),
+      [&](std::uint64_t pos, void* dst, std::size_t n) { memory->read(pos, dst, n); });
   for (PlainInput* input : {memory.get(), callback.get()}) {
     const auto source = plain_source(*input, pool);
     ASSERT_EQ(source->size(), plain.size());

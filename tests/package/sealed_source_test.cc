@@ -83,13 +83,13 @@ TEST(SealedSource, StreamHoldsABoundedWindow) {
   const Opened opened = open_sealed(sealed, pool);
   std::atomic<std::uint64_t> furthest{0};
   opened.blob->on_block = [&](std::uint64_t index, Bytes&) {
-    for (std::uint64_t seen = furthest; seen < index && !furthest.compare_exchange_weak(seen, index);) {
+    for (std::uint64_t seen = furthest;
+         seen < index && !furthest.compare_exchange_weak(seen, index);) {
     }
     return true;
   };
-  opened.source->stream([&](std::uint64_t pos, ByteView) {
-    EXPECT_LE(furthest.load(), segment_of(pos) + 32);
-  });
+  opened.source->stream(
+      [&](std::uint64_t pos, ByteView) { EXPECT_LE(furthest.load(), segment_of(pos) + 32); });
 }
 
 TEST(SealedSource, StreamEndsWithItsSink) {
@@ -117,7 +117,8 @@ TEST(SealedSource, RandomReadsAndDestinationsGetTheirBytes) {
     std::vector<std::pair<std::size_t, Bytes>> deferred;
     deferred.reserve(64);
     const auto expect_bytes = [&](std::size_t pos, const Bytes& got, const char* what) {
-      ASSERT_TRUE(std::equal(got.begin(), got.end(), plain.begin() + static_cast<std::ptrdiff_t>(pos)))
+      ASSERT_TRUE(
+          std::equal(got.begin(), got.end(), plain.begin() + static_cast<std::ptrdiff_t>(pos)))
           << what << " of " << got.size() << " at " << pos << " in round " << round;
     };
     for (std::size_t step = 0, steps = 1 + pick(40); step < steps; ++step) {
@@ -282,9 +283,8 @@ TEST(SealedSource, StoredBlocksAreVerifiedWithoutTheKey) {
   EXPECT_EQ(whole.fetched_least(), 1);
   sealed.stored[5 * kBlockSize + 77] ^= 1;
   MemoryReader damaged(sealed.stored);
-  expect_error(Status::corrupt, "block 5 of 10", [&] {
-    verify_stored_blocks(sealed.entry, damaged, sealed.digests, pool, {}, {});
-  });
+  expect_error(Status::corrupt, "block 5 of 10",
+               [&] { verify_stored_blocks(sealed.entry, damaged, sealed.digests, pool, {}, {}); });
 }
 
 TEST(SealedSource, ProgressRisesToTheTotalOnce) {
@@ -292,11 +292,11 @@ TEST(SealedSource, ProgressRisesToTheTotalOnce) {
   const Bytes plain = noise(kFirst + 20 * kNext);
   const Sealed sealed = seal_bytes(plain, pool);
   std::vector<std::uint64_t> reports;
-  const Opened opened = open_sealed(sealed, pool, VerifyLevel::signed_,
-                                    [&](std::uint64_t done, std::uint64_t total) {
-                                      EXPECT_EQ(total, plain.size());
-                                      reports.push_back(done);
-                                    });
+  const Opened opened =
+      open_sealed(sealed, pool, VerifyLevel::signed_, [&](std::uint64_t done, std::uint64_t total) {
+        EXPECT_EQ(total, plain.size());
+        reports.push_back(done);
+      });
   Bytes read(plain.size());
   opened.source->defer(0, read.data(), read.size());
   opened.source->finish();
@@ -311,11 +311,11 @@ TEST(SealedSource, ExceptionFromProgressEndsTheOpen) {
   const Sealed sealed = seal_bytes(noise(kFirst + 20 * kNext), pool);
   int calls = 0;
   expect_error(Status::cancelled, "enough", [&] {
-    const Opened opened = open_sealed(sealed, pool, VerifyLevel::signed_,
-                                      [&](std::uint64_t, std::uint64_t) {
-                                        ++calls;
-                                        throw Error(Status::cancelled, "enough");
-                                      });
+    const Opened opened =
+        open_sealed(sealed, pool, VerifyLevel::signed_, [&](std::uint64_t, std::uint64_t) {
+          ++calls;
+          throw Error(Status::cancelled, "enough");
+        });
     opened.source->finish();
   });
   EXPECT_EQ(calls, 1);
@@ -325,14 +325,14 @@ TEST(SealedSource, CancelEndsEveryWay) {
   ThreadPool pool(2);
   const Sealed sealed = seal_bytes(noise(kFirst + 30 * kNext), pool);
   using Way = std::function<void(SealedSource&)>;
-  for (const Way& way : std::vector<Way>{
-           [](SealedSource& source) { source.finish(); },
-           [](SealedSource& source) { source.verify(); },
-           [](SealedSource& source) { source.stream([](std::uint64_t, ByteView) {}); },
-           [](SealedSource& source) {
-             Bytes all(source.size());
-             source.read(0, all.data(), all.size());
-           }}) {
+  for (const Way& way :
+       std::vector<Way>{[](SealedSource& source) { source.finish(); },
+                        [](SealedSource& source) { source.verify(); },
+                        [](SealedSource& source) { source.stream([](std::uint64_t, ByteView) {}); },
+                        [](SealedSource& source) {
+                          Bytes all(source.size());
+                          source.read(0, all.data(), all.size());
+                        }}) {
     const CancelToken cancel = CancelToken::make();
     const Opened opened = open_sealed(sealed, pool, VerifyLevel::signed_, {}, cancel);
     opened.blob->on_block = [&](std::uint64_t index, Bytes&) {

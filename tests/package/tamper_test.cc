@@ -14,10 +14,8 @@ using Way = std::function<void(const Sealed&, ThreadPool&, VerifyLevel)>;
 
 // Every way to get at the bytes.
 const std::vector<std::pair<const char*, Way>> kWays = {
-    {"finish",
-     [](const Sealed& sealed, ThreadPool& pool, VerifyLevel level) {
-       open_sealed(sealed, pool, level).source->finish();
-     }},
+    {"finish", [](const Sealed& sealed, ThreadPool& pool,
+                  VerifyLevel level) { open_sealed(sealed, pool, level).source->finish(); }},
     {"defer",
      [](const Sealed& sealed, ThreadPool& pool, VerifyLevel level) {
        const Opened opened = open_sealed(sealed, pool, level);
@@ -45,10 +43,8 @@ const std::vector<std::pair<const char*, Way>> kWays = {
      [](const Sealed& sealed, ThreadPool& pool, VerifyLevel level) {
        open_sealed(sealed, pool, level).source->stream([](std::uint64_t, ByteView) {});
      }},
-    {"verify",
-     [](const Sealed& sealed, ThreadPool& pool, VerifyLevel level) {
-       open_sealed(sealed, pool, level).source->verify();
-     }},
+    {"verify", [](const Sealed& sealed, ThreadPool& pool,
+                  VerifyLevel level) { open_sealed(sealed, pool, level).source->verify(); }},
 };
 
 class Tamper : public testing::Test {
@@ -112,7 +108,8 @@ TEST_F(Tamper, BlockDuplicatedOrDropped) {
   expect_refused(doubled, "duplicated, with fitting digests");
 
   Sealed shorter = copy();
-  shorter.stored.erase(shorter.stored.begin() + kBlockSize, shorter.stored.begin() + 2 * kBlockSize);
+  shorter.stored.erase(shorter.stored.begin() + kBlockSize,
+                       shorter.stored.begin() + 2 * kBlockSize);
   expect_refused(shorter, "dropped");
   shorter.sign_again();
   shorter.entry.plaintext_size -= kNext;
@@ -250,8 +247,10 @@ TEST_F(Tamper, StreamHandsOutNothingOfAFailedBlock) {
   Sealed damaged = copy();
   damaged.stored[2 * kBlockSize + 999] ^= 1;
   std::uint64_t end = 0;
-  EXPECT_ANY_THROW(open_sealed(damaged, pool_).source->stream(
-      [&](std::uint64_t pos, ByteView part) { end = pos + part.size(); }));
+  EXPECT_ANY_THROW(
+      open_sealed(damaged, pool_).source->stream([&](std::uint64_t pos, ByteView part) {
+        end = pos + part.size();
+      }));
   EXPECT_LE(end, kFirst + kNext);
 }
 
@@ -287,9 +286,8 @@ TEST_F(Tamper, StoresThatMisbehave) {
     if (index == 3) throw Error(Status::unavailable, "the server is gone");
     return true;
   });
-  expect(Status::corrupt, "before block 2 of 5", [](std::uint64_t index, Bytes&) {
-    return index != 2;
-  });
+  expect(Status::corrupt, "before block 2 of 5",
+         [](std::uint64_t index, Bytes&) { return index != 2; });
   expect(Status::corrupt, "block 1 with 1048575 bytes", [](std::uint64_t index, Bytes& block) {
     if (index == 1) block.pop_back();
     return true;

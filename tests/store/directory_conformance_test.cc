@@ -49,9 +49,8 @@ class DirectoryHarness final : public StoreHarness {
 
 }  // namespace
 
-TempFolder::TempFolder(const std::string& parent) {
-  const fs::path base = parent.empty() ? fs::temp_directory_path() : fs::path(parent);
-  std::string path = (base / "ptsecure-test-XXXXXX").string();
+TempFolder::TempFolder() {
+  std::string path = (fs::temp_directory_path() / "ptsecure-test-XXXXXX").string();
   if (mkdtemp(path.data()) == nullptr) throw std::runtime_error("no temporary folder: " + path);
   path_ = path;
 }
@@ -59,10 +58,6 @@ TempFolder::TempFolder(const std::string& parent) {
 TempFolder::~TempFolder() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
-}
-
-std::string memory_folder() {
-  return fs::is_directory("/dev/shm") ? "/dev/shm" : "";
 }
 
 std::unique_ptr<StoreHarness> make_directory_harness() {

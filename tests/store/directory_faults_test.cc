@@ -144,7 +144,7 @@ void fail_each_call_of_a_publish(int error, bool named_files) {
   const std::size_t descriptors = open_descriptors();
   std::uint64_t n = 0;
   for (bool reached = true; reached; ++n) {
-    const TempFolder folder(memory_folder());
+    const TempFolder folder;
     const std::string place = (folder.path() / "store").string();
     const auto store = open_directory_store(place, {});
     SCOPED_TRACE("call " + std::to_string(n));
@@ -185,7 +185,7 @@ TEST(DirectoryFaults, a_publish_survives_any_one_failure_without_unnamed_files) 
 }
 
 TEST(DirectoryFaults, reads_report_any_one_failure) {
-  const TempFolder folder(memory_folder());
+  const TempFolder folder;
   const auto writer = open_directory_store((folder.path() / "store").string(), {});
   publish(*writer);
   publish(*writer);
@@ -223,8 +223,32 @@ TEST(DirectoryFaults, reads_report_any_one_failure) {
   EXPECT_EQ(open_descriptors(), descriptors);
 }
 
+TEST(DirectoryFaults, what_must_last_is_synced) {
+  const TempFolder folder;
+  const auto store = open_directory_store((folder.path() / "store").string(), {});
+  publish(*store);
+  const Reservation reservation = store->reserve("Digits", {});
+  const auto writer = store->write_blob(reservation, "model", 3, {});
+  writer->write(0, as_bytes("abc"));
+  const auto fresh = open_directory_store((folder.path() / "fresh").string(), {});
+  const std::vector<std::function<void()>> calls = {
+      [&] { fresh->ensure_created({}); },
+      [&] { store->reserve("Digits", {}); },
+      [&] { writer->finish(); },
+      [&] { store->commit(reservation, "the manifest", {}); },
+      [&] { store->put_wraps("K1", 2, "{}", {}); },
+      [&] { store->append_record({"log"}, 2, "record 2", {}); },
+  };
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    SCOPED_TRACE(i);
+    IoFaults faults;
+    faults.fail_always("fsync", EIO);
+    EXPECT_EQ(failure_of(calls[i]).status, Status::io);
+  }
+}
+
 TEST(DirectoryFaults, an_interrupted_call_is_repeated) {
-  const TempFolder folder(memory_folder());
+  const TempFolder folder;
   const auto store = open_directory_store((folder.path() / "store").string(), {});
   publish(*store);
   const Reservation reservation = store->reserve("Digits", {});
@@ -239,7 +263,7 @@ TEST(DirectoryFaults, an_interrupted_call_is_repeated) {
 }
 
 TEST(DirectoryFaults, the_system_runs_out_of_descriptors) {
-  const TempFolder folder(memory_folder());
+  const TempFolder folder;
   const auto store = open_directory_store((folder.path() / "store").string(), {});
   publish(*store);
   const rlimit few = {static_cast<rlim_t>(open_descriptors()), 4096};
@@ -257,7 +281,7 @@ TEST(DirectoryFaults, the_system_runs_out_of_descriptors) {
 
 TEST(DirectoryFaults, works_without_unnamed_files_and_without_hard_links) {
   for (const bool hard_links : {true, false}) {
-    const TempFolder folder(memory_folder());
+    const TempFolder folder;
     const std::string place = (folder.path() / "store").string();
     const auto store = open_directory_store(place, {});
     IoFaults faults;
@@ -281,7 +305,7 @@ TEST(DirectoryFaults, works_without_unnamed_files_and_without_hard_links) {
 }
 
 TEST(DirectoryFaults, a_file_system_that_can_do_neither_is_refused) {
-  const TempFolder folder(memory_folder());
+  const TempFolder folder;
   const auto store = open_directory_store((folder.path() / "store").string(), {});
   IoFaults faults;
   faults.fail_always("O_TMPFILE", EOPNOTSUPP);
@@ -294,7 +318,7 @@ TEST(DirectoryFaults, a_file_system_that_can_do_neither_is_refused) {
 // --- full, forbidden, read-only ---
 
 TEST(DirectoryFaults, a_file_size_limit_is_reported) {
-  const TempFolder folder(memory_folder());
+  const TempFolder folder;
   const auto store = open_directory_store((folder.path() / "store").string(), {});
   publish(*store);
   EXPECT_EQ(in_child([&] {
@@ -349,7 +373,7 @@ int full_and_read_only(const std::string& place) {
 }
 
 TEST(DirectoryFaults, a_full_disk_and_a_read_only_one_are_reported) {
-  const TempFolder folder(memory_folder());
+  const TempFolder folder;
   const int code = in_child([&] { return full_and_read_only(folder.path().string()); });
   if (code != 77) {
     EXPECT_EQ(code, 0);
@@ -371,7 +395,7 @@ TEST(DirectoryFaults, a_full_disk_and_a_read_only_one_are_reported) {
 }
 
 TEST(DirectoryFaults, missing_permissions_are_reported) {
-  const TempFolder folder(memory_folder());
+  const TempFolder folder;
   fs::permissions(folder.path(), static_cast<fs::perms>(0755));
   const fs::path place = folder.path() / "store";
   const auto store = open_directory_store(place.string(), {});
@@ -448,7 +472,7 @@ void kill_at_random(std::mt19937& random, const std::function<void()>& body) {
 TEST(DirectoryFaults, a_killed_publish_leaves_nothing_half_done) {
   std::mt19937 random(20240607);  // NOLINT(bugprone-random-generator-seed): repeatable
   for (const bool named_files : {false, true}) {
-    const TempFolder folder(memory_folder());
+    const TempFolder folder;
     const std::string place = (folder.path() / "store").string();
     const auto store = open_directory_store(place, {});
     store->ensure_created({});
@@ -471,7 +495,7 @@ TEST(DirectoryFaults, a_killed_publish_leaves_nothing_half_done) {
 
 TEST(DirectoryFaults, killed_before_the_commit_nothing_is_visible) {
   std::mt19937 random(7);  // NOLINT(bugprone-random-generator-seed): repeatable
-  const TempFolder folder(memory_folder());
+  const TempFolder folder;
   const auto store = open_directory_store((folder.path() / "store").string(), {});
   store->ensure_created({});
   for (int round = 0; round < 40; ++round) {
@@ -490,7 +514,7 @@ TEST(DirectoryFaults, killed_before_the_commit_nothing_is_visible) {
 
 TEST(DirectoryFaults, killed_while_creating_the_store) {
   std::mt19937 random(11);  // NOLINT(bugprone-random-generator-seed): repeatable
-  const TempFolder folder(memory_folder());
+  const TempFolder folder;
   for (int round = 0; round < 20; ++round) {
     const fs::path place = folder.path() / std::to_string(round);
     const pid_t child = fork();

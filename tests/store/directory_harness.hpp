@@ -11,8 +11,7 @@ namespace ptsecure::test {
 // A folder that goes away with the object.
 class TempFolder {
  public:
-  // Below `parent`, or the system's folder for such.
-  explicit TempFolder(const std::string& parent = {});
+  TempFolder();
   ~TempFolder();
   TempFolder(const TempFolder&) = delete;
   TempFolder& operator=(const TempFolder&) = delete;
@@ -22,9 +21,6 @@ class TempFolder {
  private:
   std::filesystem::path path_;
 };
-
-// A file system in memory, where syncing costs nothing; empty if there is none.
-std::string memory_folder();
 
 std::unique_ptr<StoreHarness> make_directory_harness();
 

@@ -78,6 +78,15 @@ int free_port() {
 
 Mongod::Mongod(Kind kind, std::vector<std::string> arguments, std::string uri_options)
     : kind_(kind), arguments_(std::move(arguments)), uri_options_(std::move(uri_options)) {
+  start();
+  if (kind_ == Kind::standalone) return;
+  initiate({address()});
+  wait_until_ready();
+}
+
+Mongod::Mongod(Member) : kind_(Kind::replica_set) { start(); }
+
+void Mongod::start() {
   mongoc_init();
   std::string pattern = (std::filesystem::temp_directory_path() / "ptsecure-mongod-XXXXXX").string();
   if (!::mkdtemp(pattern.data())) throw std::runtime_error("cannot create " + pattern);
@@ -86,16 +95,44 @@ Mongod::Mongod(Kind kind, std::vector<std::string> arguments, std::string uri_op
   try {
     launch();
     wait_until_ready();
-    if (kind_ == Kind::replica_set) {
-      command("admin", R"({"replSetInitiate":{"_id":"rs0","members":[{"_id":0,"host":")" +
-                           address() + R"("}],"settings":{"electionTimeoutMillis":1000}}})");
-      wait_until_ready();
-    }
   } catch (...) {
     kill();
     std::filesystem::remove_all(folder_);
     throw;
   }
+}
+
+void Mongod::initiate(const std::vector<std::string>& addresses) const {
+  std::string members;
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    members += std::string(i == 0 ? "" : ",") + R"({"_id":)" + std::to_string(i) + R"(,"host":")" +
+               addresses[i] + R"(","priority":)" + (i == 0 ? "2" : "1") + "}";
+  }
+  command("admin", R"({"replSetInitiate":{"_id":"rs0","members":[)" + members +
+                       R"(],"settings":{"electionTimeoutMillis":1500}}})");
+}
+
+std::vector<std::unique_ptr<Mongod>> Mongod::start_set(int members) {
+  std::vector<std::unique_ptr<Mongod>> set;
+  std::vector<std::string> addresses;
+  for (int i = 0; i < members; ++i) {
+    set.emplace_back(new Mongod(Member{}));
+    addresses.push_back(set.back()->address());
+  }
+  set[0]->initiate(addresses);
+  const auto until = std::chrono::steady_clock::now() + kStartTime;
+  while (!set[0]->is_primary()) {
+    if (std::chrono::steady_clock::now() > until) throw std::runtime_error("no primary was elected");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return set;
+}
+
+std::string Mongod::set_uri(const std::vector<std::unique_ptr<Mongod>>& members,
+                            const std::string& database, const std::string& options) {
+  std::string out = "mongodb://";
+  for (const auto& member : members) out += (out.back() == '/' ? "" : ",") + member->address();
+  return out + "/" + database + "?replicaSet=rs0" + (options.empty() ? "" : "&" + options);
 }
 
 Mongod::~Mongod() {
@@ -109,7 +146,8 @@ void Mongod::launch() {
       program(), "--dbpath", folder_ / "", "--logpath", folder_ / "mongod.log", "--port",
       std::to_string(port_), "--bind_ip", "127.0.0.1", "--nounixsocket",
       "--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false",
-      "--setParameter", "enableTestCommands=1"};
+      "--setParameter", "enableTestCommands=1",
+      "--setParameter", "reportOpWriteConcernCountersInServerStatus=true"};
   if (kind_ == Kind::replica_set) {
     words.insert(words.end(), {"--replSet", "rs0", "--oplogSize", "64"});
   }
@@ -129,14 +167,18 @@ void Mongod::launch() {
   }
 }
 
+bool Mongod::is_primary() const {
+  const std::string reply = command("admin", R"({"hello":1})");
+  return reply.find("\"isWritablePrimary\" : true") != std::string::npos;
+}
+
+// Takes writes, or waits for its set to be initiated, or is a member of one.
 bool Mongod::ready() const {
-  // Before any user exists a server with --auth answers this, and little else.
-  const std::string reply =
-      run_command(uri("admin", "directConnection=true&serverSelectionTimeoutMS=2000"), "admin",
-                  R"({"hello":1})");
-  if (reply.find("\"isWritablePrimary\" : true") != std::string::npos) return true;
-  return reply.find("\"info\" : \"Does not have a valid replica set config\"") !=
-         std::string::npos;
+  const std::string reply = command("admin", R"({"hello":1})");
+  for (const char* sign : {"\"isWritablePrimary\" : true", "\"isreplicaset\" : true"}) {
+    if (reply.find(sign) != std::string::npos) return true;
+  }
+  return false;
 }
 
 void Mongod::wait_until_ready() const {
@@ -145,7 +187,7 @@ void Mongod::wait_until_ready() const {
   while (std::chrono::steady_clock::now() < until) {
     int status = 0;
     if (::waitpid(process_, &status, WNOHANG) == process_) {
-      throw std::runtime_error("mongod (" + program() + "; PTSECURE_MONGOD names another) ended: " +
+      throw std::runtime_error("'" + program() + "' can't be run or ended; PTSECURE_MONGOD names the mongod: " +
                                contents(folder_ / "mongod.log").substr(0, 4000));
     }
     try {
@@ -165,8 +207,11 @@ std::string Mongod::uri(const std::string& database, const std::string& options)
   return all.empty() ? out : out + "?" + all;
 }
 
-std::string Mongod::command(const std::string& database, const std::string& json) const {
-  return run_command(uri(database, "directConnection=true"), database, json);
+std::string Mongod::command(const std::string& database, const std::string& json,
+                            const std::string& user, const std::string& options) const {
+  std::string where = uri(database, "directConnection=true" + (options.empty() ? "" : "&" + options));
+  if (!user.empty()) where.insert(std::string("mongodb://").size(), user + "@");
+  return run_command(where, database, json);
 }
 
 void Mongod::edit_chunk(const std::string& database, const std::string& files_id, std::uint64_t n,

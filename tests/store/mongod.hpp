@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,31 +21,44 @@ class Mongod {
 
   // `arguments` go to mongod. `uri_options` are added to every URI, as in "tls=true&tlsCAFile=...".
   explicit Mongod(Kind kind, std::vector<std::string> arguments = {}, std::string uri_options = {});
+
+  // A replica set of several; the first one is the primary.
+  static std::vector<std::unique_ptr<Mongod>> start_set(int members);
   ~Mongod();
   Mongod(const Mongod&) = delete;
   Mongod& operator=(const Mongod&) = delete;
 
   // "mongodb://127.0.0.1:PORT/database?options".
   std::string uri(const std::string& database, const std::string& options = {}) const;
+  static std::string set_uri(const std::vector<std::unique_ptr<Mongod>>& members,
+                             const std::string& database, const std::string& options = {});
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
 
   // Runs a command written as (extended) JSON and returns its reply as JSON. Throws
-  // std::runtime_error when it fails.
-  std::string command(const std::string& database, const std::string& json) const;
+  // std::runtime_error when it fails. `user` is "name:password".
+  std::string command(const std::string& database, const std::string& json,
+                      const std::string& user = {}, const std::string& options = {}) const;
 
   // Rewrites the bytes of one stored chunk.
   void edit_chunk(const std::string& database, const std::string& files_id, std::uint64_t n,
                   const std::function<void(Bytes&)>& edit) const;
 
-  void stop_answering();   // SIGSTOP: connections stay open, nothing is answered
+  void stop_answering();  // SIGSTOP: connections stay open, nothing is answered
   void answer_again();
-  void kill();             // SIGKILL
-  void start_again();      // on the same port and data
+  void kill();  // SIGKILL
+  // On the same port and data. From the thread that outlives the server: it ends with its thread.
+  void start_again();
 
  private:
+  struct Member {};  // of a set that is initiated later
+  explicit Mongod(Member);
+
+  void start();
+  void initiate(const std::vector<std::string>& addresses) const;
   void launch();
   void wait_until_ready() const;
   bool ready() const;
+  bool is_primary() const;
 
   Kind kind_;
   std::vector<std::string> arguments_;

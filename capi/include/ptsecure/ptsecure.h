@@ -5,39 +5,40 @@
  * Conventions. They hold for every function unless its comment says otherwise.
  *
  *  1. Names are pts_noun_verb. A function that can fail returns pts_status, PTS_OK being 0.
- *  2. Parameters come in this order: the object itself, inputs, options, outputs, callback with its
- *     `void* user`, and `pts_error* error` last.
- *  3. `error` may be NULL. Otherwise the caller provides it and a failing call fills it; a call that
- *     succeeds leaves it alone. There is no thread-local or global error state.
- *  4. `T** out`: on success *out is a new object that the caller owns and destroys. On failure *out
- *     is NULL and there is nothing to free. out must not be NULL.
+ *  2. Parameters come in this order: the object itself, inputs, options, outputs, callback with
+ *     its `void* user`, and `pts_error* error` last.
+ *  3. `error` may be NULL. Otherwise the caller provides it and a failing call fills it; a call
+ *     that succeeds leaves it alone. There is no thread-local or global error state.
+ *  4. `T** out`: on success *out is a new object that the caller owns and destroys. On failure
+ *     *out is NULL and there is nothing to free. out must not be NULL.
  *  5. A returned or written `const T*` is borrowed; the comment says from what and until when.
- *  6. pts_noun_destroy takes T**, accepts NULL and a pointer to NULL, and sets the pointer to NULL.
- *     An object may be destroyed before the objects it was made from and the other way round: a
- *     model outlives its package, its store and its keyring.
+ *  6. pts_noun_destroy takes T**, accepts NULL and a pointer to NULL, and sets the pointer to
+ *     NULL. An object may be destroyed before the objects it was made from and the other way
+ *     round: a model outlives its package, its store and its keyring.
  *  7. Text in is NUL-terminated UTF-8 and copied unless said otherwise; text out is NUL-terminated
- *     UTF-8 freed by pts_text_destroy. Bytes are a pointer and a size_t. Sizes count bytes, lengths
- *     and versions are 64 bits wide.
+ *     UTF-8 freed by pts_text_destroy. Bytes are a pointer and a size_t. Sizes count bytes,
+ *     lengths and versions are 64 bits wide.
  *  8. Option structs begin with `size_t struct_size`. Set them up with their init function (or
- *     macro), then change what you need; NULL options = the defaults. Members are only ever added at
- *     the end, never into padding, and a library newer than its caller uses defaults for members the
- *     caller doesn't have. One older than its caller accepts members it doesn't know as long as they
- *     are zero. Pointers in options are only read during the call.
+ *     macro), then change what you need; NULL options = the defaults. Members are only ever added
+ *     at the end, never into padding, and a library newer than its caller uses defaults for
+ *     members the caller doesn't have. One older than its caller accepts members it doesn't know
+ *     as long as they are zero. Pointers in options are only read during the call.
  *  9. Objects may be used from any thread. pts_store, pts_keyring, pts_package, pts_model and
- *     pts_cancel also from several at once; pts_value and pts_bytes from several at once as long as
- *     nobody changes them. Destroying an object while another thread uses it is an error of the
+ *     pts_cancel also from several at once; pts_value and pts_bytes from several at once as long
+ *     as nobody changes them. Destroying an object while another thread uses it is an error of the
  *     caller.
  * 10. Callbacks run on the calling thread, except where their comment says otherwise (log, read,
- *     release), must return, and must not let an exception or a panic out. They may call any function
- *     of this library except ones that destroy the objects in use.
- * 11. Nothing here prints, installs signal handlers, changes locale, floating-point mode or torch's
- *     global settings, or ends the process.
- * 12. After a fork() the child may use a keyring, and may open stores and models of its own. Stores
- *     it inherited reconnect by themselves; running or forking a model it inherited fails with
- *     PTS_CLOSED, because the engine's threads stayed behind. Don't fork while another thread is
- *     inside a call. A thread inside a call must not be ended by pthread_cancel: use pts_cancel.
- * 13. The ABI: functions and struct members are never removed or changed within a SONAME. Numbers of
- *     enumerators are part of the ABI; new ones may be added, so keep a default branch.
+ *     release), must return, and must not let an exception or a panic out. They may call any
+ *     function of this library except ones that destroy the objects in use.
+ * 11. Nothing here prints, installs signal handlers, changes locale, floating-point mode or
+ *     torch's global settings, or ends the process.
+ * 12. After a fork() the child may use a keyring, and may open stores and models of its own.
+ *     Stores it inherited reconnect by themselves; running or forking a model it inherited fails
+ *     with PTS_CLOSED, because the engine's threads stayed behind. Don't fork while another thread
+ *     is inside a call. A thread inside a call must not be ended by pthread_cancel: use
+ *     pts_cancel.
+ * 13. The ABI: functions and struct members are never removed or changed within a SONAME. Numbers
+ *     of enumerators are part of the ABI; new ones may be added, so keep a default branch.
  */
 #ifndef PTSECURE_PTSECURE_H_
 #define PTSECURE_PTSECURE_H_
@@ -83,7 +84,7 @@ enum {
   PTS_UNSUPPORTED = 16,       /* this build, device, format or algorithm is not supported */
   PTS_INVALID_MODEL = 17,     /* the file is not a model that the engine can load */
   PTS_INVALID_INPUT = 18,     /* inputs do not match what the model expects */
-  PTS_ENGINE = 19,            /* the engine could not be loaded, or the model failed while running */
+  PTS_ENGINE = 19,            /* the engine can't be loaded, or the model failed while running */
   PTS_LIMIT_EXCEEDED = 20,    /* a size, depth or count is over a limit */
   PTS_CLOSED = 21,            /* the handle belongs to the process before a fork */
   PTS_INTERNAL = 22           /* a defect in this library; please report it */
@@ -143,8 +144,8 @@ typedef void (*pts_log_fn)(void* user, int32_t level, const char* message);
 
 /* ---------------------------------------------------------------- keyring */
 
-/* The keys a process holds: a JWK Set (RFC 7517). Immutable. Private keys are kept in locked memory
- * that is left out of core dumps and overwritten when freed. */
+/* The keys a process holds: a JWK Set (RFC 7517). Immutable. Private keys are kept in locked
+ * memory that is left out of core dumps and overwritten when freed. */
 typedef struct pts_keyring pts_keyring;
 
 typedef struct pts_keyring_options {
@@ -172,14 +173,16 @@ PTS_API pts_status pts_keyring_from_env(const char* variable, const pts_keyring_
 /* New keys for every role: an Ed25519 key that signs manifests, an Ed25519 key that signs aliases
  * and key records, and a P-256 key for ECDH-ES+A256KW. */
 PTS_API pts_status pts_keyring_generate(pts_keyring** out, pts_error* error);
-/* A keyring cut down to a role: "publisher" (signs manifests, wraps), "opener" (unwraps, verifies),
- * "verifier" (verifies; public keys only) or "operator" (signs aliases and key records, rewraps). */
+/* A keyring cut down to a role: "publisher" (signs manifests, wraps), "opener" (unwraps,
+ * verifies), "verifier" (verifies; public keys only) or "operator" (signs aliases and key records,
+ * rewraps). */
 PTS_API pts_status pts_keyring_split(const pts_keyring* self, const char* role, pts_keyring** out,
                                      pts_error* error);
 /* The public keys alone. */
 PTS_API pts_status pts_keyring_public(const pts_keyring* self, pts_keyring** out, pts_error* error);
 /* Writes a new file, mode 0600 (0644 if all keys are public); an existing file is never replaced
- * (PTS_ALREADY_EXISTS). With a passphrase the file is encrypted (PBES2-HS512+A256KW); NULL = plain. */
+ * (PTS_ALREADY_EXISTS). With a passphrase the file is encrypted (PBES2-HS512+A256KW); NULL =
+ * plain. */
 PTS_API pts_status pts_keyring_save(const pts_keyring* self, const char* path,
                                     const char* passphrase, pts_error* error);
 /* The JWK Set as JSON, private keys included. */
@@ -209,8 +212,8 @@ PTS_API void pts_store_options_init(pts_store_options* options);
 
 /* Opens a store by URI: "file:///srv/models", a plain path, "mongodb://host/database?options" or
  * "mongodb+srv://…" with every option that libmongoc understands. Nothing is created and no server
- * is asked yet: the first publish creates a store in an empty or missing folder or database; reading
- * where there is none is PTS_NOT_FOUND. A folder that holds something else is refused. */
+ * is asked yet: the first publish creates a store in an empty or missing folder or database;
+ * reading where there is none is PTS_NOT_FOUND. A folder that holds something else is refused. */
 PTS_API pts_status pts_store_open(const char* uri, const pts_store_options* options,
                                   pts_store** out, pts_error* error);
 /* A JSON object {"uri" (without credentials), "id" (null when there is no store yet)}. */
@@ -218,9 +221,9 @@ PTS_API pts_status pts_store_describe(pts_store* self, char** out, pts_error* er
 PTS_API void pts_store_destroy(pts_store** self);
 
 /* The store's index as JSON: {"verified": false, "models": [{"name", "version" (the newest),
- * "format", "created", "size" (plaintext bytes), "aliases": [names]}]}, sorted by name, names after
- * `after` (NULL = from the first), at most `limit` (0 = all). The index is not verified: show, verify,
- * fetch and open are. */
+ * "format", "created", "size" (plaintext bytes), "aliases": [names]}]}, sorted by name, names
+ * after `after` (NULL = from the first), at most `limit` (0 = all). The index is not verified:
+ * show, verify, fetch and open are. */
 PTS_API pts_status pts_store_list(pts_store* self, const char* after, uint64_t limit, char** out,
                                   pts_error* error);
 /* The same for the versions of one model, newest first, below version `before` (0 = from the
@@ -231,8 +234,9 @@ PTS_API pts_status pts_store_list_versions(pts_store* self, const char* name, ui
 
 /* ---------------------------------------------------------------- values */
 
-/* What goes into a model and comes out: none, bool, int (64 bits), float (64 bits), string, tensor,
- * list, tuple, or dict with string keys, nested as needed. Copies of a tensor share its memory. */
+/* What goes into a model and comes out: none, bool, int (64 bits), float (64 bits), string,
+ * tensor, list, tuple, or dict with string keys, nested as needed. Copies of a tensor share its
+ * memory. */
 typedef struct pts_value pts_value;
 
 typedef int32_t pts_kind;
@@ -277,12 +281,12 @@ typedef struct pts_tensor {
   pts_dtype dtype;
   int32_t rank;           /* 0..16 */
   const int64_t* shape;   /* `rank` extents; NULL when the rank is 0 */
-  const int64_t* strides; /* `rank` strides in elements; NULL = contiguous, last dimension fastest */
+  const int64_t* strides; /* `rank` strides in elements; NULL = contiguous (row-major) */
   void* data;             /* element [0, 0, ...]; aligned to the element size */
   int32_t device_type;    /* PTS_DEVICE_CPU by default */
   int32_t device_index;
-  int32_t read_only;      /* nonzero: nobody may write through `data` */
-  int32_t reserved;       /* 0 */
+  int32_t read_only; /* nonzero: nobody may write through `data` */
+  int32_t reserved;  /* 0 */
 } pts_tensor;
 
 #define PTS_TENSOR_INIT {sizeof(pts_tensor), 0, 0, NULL, NULL, NULL, PTS_DEVICE_CPU, 0, 0, 0}
@@ -314,8 +318,8 @@ PTS_API pts_status pts_value_put(pts_value* self, const char* key, const pts_val
  * copied. Negative strides are refused (PTS_INVALID_INPUT): copy such a tensor. */
 PTS_API pts_status pts_value_borrow_tensor(const pts_tensor* tensor, pts_value** out,
                                            pts_release_fn release, void* user, pts_error* error);
-/* A contiguous tensor of the library's own memory, filled from `tensor` (CPU only); tensor->data may
- * be NULL to leave the elements zero. */
+/* A contiguous tensor of the library's own memory, filled from `tensor` (CPU only); tensor->data
+ * may be NULL to leave the elements zero. */
 PTS_API pts_status pts_value_copy_tensor(const pts_tensor* tensor, pts_value** out,
                                          pts_error* error);
 /* Takes ownership of a DLPack 1.x tensor without copying it and calls its deleter when nobody uses
@@ -324,8 +328,8 @@ PTS_API pts_status pts_value_copy_tensor(const pts_tensor* tensor, pts_value** o
 struct DLManagedTensorVersioned;
 PTS_API pts_status pts_value_from_dlpack(struct DLManagedTensorVersioned* managed, pts_value** out,
                                          pts_error* error);
-/* A new DLPack 1.x tensor that shares the memory of a tensor value and outlives it. The caller calls
- * its deleter. */
+/* A new DLPack 1.x tensor that shares the memory of a tensor value and outlives it. The caller
+ * calls its deleter. */
 PTS_API pts_status pts_value_to_dlpack(const pts_value* self, struct DLManagedTensorVersioned** out,
                                        pts_error* error);
 /* A tensor from the bytes of a NumPy .npy file (copied), and the other way round (CPU only). */
@@ -368,15 +372,15 @@ typedef struct pts_publish_options {
   const char* const* label_keys; /* `label_count` keys and values, stored readable and signed */
   const char* const* label_values;
   size_t label_count;
-  const pts_value* const* sample; /* `sample_count` inputs of `forward` in order: the model is run
-                                     on them once, and datatypes and shapes of inputs and outputs go
-                                     into the manifest; which leading dimensions are free is found by
-                                     running it on the sample twice over. 0 = unknown, not checked */
+  /* `sample_count` inputs of `forward` in order: the model is run on them once, and datatypes and
+   * shapes of inputs and outputs go into the manifest; which leading dimensions are free is found
+   * by running it on the sample twice over. 0 = unknown, not checked. */
+  const pts_value* const* sample;
   size_t sample_count;
-  const char* torch_dir;         /* folder that holds libtorch's lib/; NULL = found as the README says */
-  const pts_cancel* cancel;      /* NULL = none */
-  const char* sample_json;       /* the sample as an Open Inference Protocol V2 JSON request instead;
-                                    NULL = none */
+  const char* torch_dir;    /* folder that holds libtorch's lib/; NULL = see the README */
+  const pts_cancel* cancel; /* NULL = none */
+  const char* sample_json;  /* the sample as an Open Inference Protocol V2 JSON request instead;
+                               NULL = none */
 } pts_publish_options;
 
 #define PTS_PUBLISH_OPTIONS_INIT \
@@ -385,38 +389,37 @@ PTS_API void pts_publish_options_init(pts_publish_options* options);
 
 /* Inspects, seals, stores, signs and commits a model as the next version of `name`
  * ([A-Za-z0-9][A-Za-z0-9._-]{0,127}) and, when an alias is asked for, points it there. Creates the
- * store on first use. Nothing is visible before all of it is durable and signed; a call that fails or
- * a process that dies leaves no version behind, only an unused number. `out_version` may be NULL; it
- * is 0 after a failure, except when only setting the alias failed: then the error says so and
- * *out_version is the committed version.
- * `path`: a regular file that must not change meanwhile (PTS_CONFLICT). */
+ * store on first use. Nothing is visible before all of it is durable and signed; a call that fails
+ * or a process that dies leaves no version behind, only an unused number. `out_version` may be
+ * NULL; it is 0 after a failure, except when only setting the alias failed: then the error says so
+ * and *out_version is the committed version. `path`: a regular file that must not change meanwhile
+ * (PTS_CONFLICT). */
 PTS_API pts_status pts_store_publish_file(pts_store* self, const char* name, const char* path,
                                           const pts_keyring* keys,
-                                          const pts_publish_options* options,
-                                          uint64_t* out_version, pts_progress_fn progress,
-                                          void* user, pts_error* error);
+                                          const pts_publish_options* options, uint64_t* out_version,
+                                          pts_progress_fn progress, void* user, pts_error* error);
 /* The same from memory, read during the call only. */
 PTS_API pts_status pts_store_publish_bytes(pts_store* self, const char* name, const void* data,
                                            size_t size, const pts_keyring* keys,
                                            const pts_publish_options* options,
                                            uint64_t* out_version, pts_progress_fn progress,
                                            void* user, pts_error* error);
-/* Fills `data` with bytes [position, position + size) of the model and returns 0; anything else ends
- * the publish with PTS_IO. Called from one thread at a time, possibly not the calling one; every
- * position must always give the same bytes. */
+/* Fills `data` with bytes [position, position + size) of the model and returns 0; anything else
+ * ends the publish with PTS_IO. Called from one thread at a time, possibly not the calling one;
+ * every position must always give the same bytes. */
 typedef int32_t (*pts_read_fn)(void* user, uint64_t position, void* data, size_t size);
 /* The same from a callback; `user` goes to both callbacks. */
 PTS_API pts_status pts_store_publish_read(pts_store* self, const char* name, uint64_t size,
                                           const pts_keyring* keys,
-                                          const pts_publish_options* options,
-                                          uint64_t* out_version, pts_read_fn read,
-                                          pts_progress_fn progress, void* user, pts_error* error);
+                                          const pts_publish_options* options, uint64_t* out_version,
+                                          pts_read_fn read, pts_progress_fn progress, void* user,
+                                          pts_error* error);
 
 /* ---------------------------------------------------------------- aliases and key status */
 
-/* Points an alias at a committed version (verified first), as a new signed record of its chain. Needs
- * a key that may sign alias records. `reason` may be NULL. PTS_CONFLICT when another operator was
- * faster. */
+/* Points an alias at a committed version (verified first), as a new signed record of its chain.
+ * Needs a key that may sign alias records. `reason` may be NULL. PTS_CONFLICT when another
+ * operator was faster. */
 PTS_API pts_status pts_store_set_alias(pts_store* self, const char* name, const char* alias,
                                        uint64_t version, const char* reason,
                                        const pts_keyring* keys, pts_error* error);
@@ -433,9 +436,10 @@ PTS_API pts_status pts_store_set_key_status(pts_store* self, const char* referen
 
 /* What is authenticated while opening. */
 enum {
-  PTS_VERIFY_SIGNED = 0, /* signature, key commitment, every block's signed digest, every AEAD tag */
-  PTS_VERIFY_AEAD = 1    /* tensor bytes rest on the AEAD alone: for those who trust every holder of
-                            the content key; faster */
+  PTS_VERIFY_SIGNED =
+      0,              /* signature, key commitment, every block's signed digest, every AEAD tag */
+  PTS_VERIFY_AEAD = 1 /* tensor bytes rest on the AEAD alone: for those who trust every holder of
+                         the content key; faster */
 };
 
 typedef struct pts_open_options {
@@ -455,8 +459,8 @@ PTS_API void pts_open_options_init(pts_open_options* options);
 /* A version whose manifest has been verified; nothing is decrypted yet. */
 typedef struct pts_package pts_package;
 
-/* Resolves a reference ("name" = newest, "name/7", "name@alias"), verifies the alias record and the
- * manifest with the keyring's trusted keys, and checks the key's status. */
+/* Resolves a reference ("name" = newest, "name/7", "name@alias"), verifies the alias record and
+ * the manifest with the keyring's trusted keys, and checks the key's status. */
 PTS_API pts_status pts_store_fetch(pts_store* self, const char* reference, const pts_keyring* keys,
                                    const pts_cancel* cancel, pts_package** out, pts_error* error);
 /* Borrowed until the package is destroyed. */
@@ -474,28 +478,31 @@ PTS_API pts_status pts_package_decrypt(pts_package* self, const pts_open_options
                                        pts_bytes** out, pts_progress_fn progress, void* user,
                                        pts_error* error);
 /* Receives the next `size` plaintext bytes, in order, each block authenticated before it is handed
- * out; only PTS_OK from the call says that all of them were good and none is missing. Return 0 to go
- * on, anything else to end the call with PTS_CANCELLED. `data` is borrowed during the callback. */
+ * out; only PTS_OK from the call says that all of them were good and none is missing. Return 0 to
+ * go on, anything else to end the call with PTS_CANCELLED. `data` is borrowed during the
+ * callback. */
 typedef int32_t (*pts_sink_fn)(void* user, const void* data, size_t size);
 PTS_API pts_status pts_package_stream(pts_package* self, const pts_open_options* options,
                                       pts_sink_fn sink, void* user, pts_error* error);
-/* Writes the version's standard parts into a new or empty folder: payload.bin (Tink streaming AEAD),
- * key-N.jwe (encrypted JWK), manifest.jws, digests.bin, README.txt. Nothing is decrypted. */
+/* Writes the version's standard parts into a new or empty folder: payload.bin (Tink streaming
+ * AEAD), key-N.jwe (encrypted JWK), manifest.jws, digests.bin, README.txt. Nothing is
+ * decrypted. */
 PTS_API pts_status pts_package_export(pts_package* self, const char* folder,
                                       const pts_open_options* options, pts_progress_fn progress,
                                       void* user, pts_error* error);
 PTS_API void pts_package_destroy(pts_package** self);
 
 /* One finding of pts_store_verify: `check` names what was looked at ("index", "manifest", "key
- * records", "wrapped keys", "payload model", "alias production", ...), `status` is PTS_OK or what is
- * wrong, `detail` one sentence. Borrowed during the callback. Return 0 to go on, anything else to end
- * the call with PTS_CANCELLED. */
+ * records", "wrapped keys", "payload model", "alias production", ...), `status` is PTS_OK or what
+ * is wrong, `detail` one sentence. Borrowed during the callback. Return 0 to go on, anything else
+ * to end the call with PTS_CANCELLED. */
 typedef int32_t (*pts_check_fn)(void* user, const char* check, pts_status status,
                                 const char* detail);
 /* Verifies all that is stored about a reference, every block of the payload included (with a key
  * that unwraps: the AEAD tags too; without one the signed digests alone), every alias of the model
- * and the store's own index entries for it. Goes on after a failed check; returns the status of the
- * first failed one, PTS_OK when all hold. `check` may be NULL; `user` goes to both callbacks. */
+ * and the store's own index entries for it. Goes on after a failed check; returns the status of
+ * the first failed one, PTS_OK when all hold. `check` may be NULL; `user` goes to both
+ * callbacks. */
 PTS_API pts_status pts_store_verify(pts_store* self, const char* reference, const pts_keyring* keys,
                                     const pts_open_options* options, pts_check_fn check,
                                     pts_progress_fn progress, void* user, pts_error* error);
@@ -513,9 +520,9 @@ PTS_API pts_status pts_store_copy(pts_store* self, const char* reference, const 
 
 /* ---------------------------------------------------------------- model */
 
-/* A loaded model, ready to run. From several threads at once: calls on a stateless model run side by
- * side; calls on a stateful one (see its metadata) run one after the other, so give each stream its
- * own fork. */
+/* A loaded model, ready to run. From several threads at once: calls on a stateless model run side
+ * by side; calls on a stateful one (see its metadata) run one after the other, so give each stream
+ * its own fork. */
 typedef struct pts_model pts_model;
 
 /* Loads a fetched package. */
@@ -547,9 +554,9 @@ typedef struct pts_infer_options {
 PTS_API void pts_infer_options_init(pts_infer_options* options);
 
 /* Runs the model. Inputs are checked against the manifest first (PTS_INVALID_INPUT says what was
- * expected) and shared, not copied; they must not be changed during the call. What the model returns
- * is *out: for a tuple, a PTS_TUPLE. Outputs may share memory with inputs when the model returns
- * them. */
+ * expected) and shared, not copied; they must not be changed during the call. What the model
+ * returns is *out: for a tuple, a PTS_TUPLE. Outputs may share memory with inputs when the model
+ * returns them. */
 PTS_API pts_status pts_model_infer(const pts_model* self, const pts_value* const* inputs,
                                    size_t input_count, const pts_infer_options* options,
                                    pts_value** out, pts_error* error);
@@ -558,12 +565,13 @@ PTS_API pts_status pts_model_infer(const pts_model* self, const pts_value* const
 PTS_API pts_status pts_model_infer_json(const pts_model* self, const char* request, size_t size,
                                         const pts_infer_options* options, char** out,
                                         pts_error* error);
-/* A result of this model as the V2 JSON response that pts_model_infer_json would give; the method in
- * `options` is the one that made it. */
+/* A result of this model as the V2 JSON response that pts_model_infer_json would give; the method
+ * in `options` is the one that made it. */
 PTS_API pts_status pts_model_result_json(const pts_model* self, const pts_value* result,
                                          const pts_infer_options* options, char** out,
                                          pts_error* error);
-/* A handle that shares the weights and owns a copy of the buffers and other state as they are now. */
+/* A handle that shares the weights and owns a copy of the buffers and other state as they are
+ * now. */
 PTS_API pts_status pts_model_fork(const pts_model* self, pts_model** out, pts_error* error);
 PTS_API void pts_model_destroy(pts_model** self);
 

@@ -18,6 +18,11 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
+def claim(folder: Path, name: str) -> None:
+    """No two names in a folder differ only in case."""
+    write(folder / ".names" / name.lower(), name.encode())
+
+
 def publish(plain: bytes, name: str, keys: sealed.Keyring, root: Path) -> None:
     store_id = sealed.b64(sealed.secrets.token_bytes(16))
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -68,13 +73,17 @@ def publish(plain: bytes, name: str, keys: sealed.Keyring, root: Path) -> None:
         "stateful": False,
         "labels": {},
     }
-    write(root / "ptsecure-store.json", json.dumps({"format": "ptsecure/1", "id": store_id}, separators=(",", ":")).encode())
-    write(root / "names" / name.lower(), name.encode())
+    marker = json.dumps({"format": "ptsecure/1", "id": store_id}, separators=(",", ":")) + "\n"
+    write(root / "ptsecure-store.json", marker.encode())
+    claim(root / "models", name)
+    claim(root / "records", "key")
+    claim(root / "records" / "key", key_id)
     version = root / "models" / name / "1"
     write(version / "model", payload)
     write(version / "model.digests", digests)
     write(root / "wraps" / key_id / "1.json", wraps)
-    write(root / "records" / "key" / key_id / "1.jws", keys.sign(key_record, "key", "manifest").encode())
+    signed_key = keys.sign(key_record, "key", "manifest")
+    write(root / "records" / "key" / key_id / "1.jws", signed_key.encode())
     write(version / "manifest.jws", keys.sign(manifest, "manifest", "manifest").encode())
 
 

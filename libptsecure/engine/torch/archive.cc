@@ -63,6 +63,16 @@ Zip64Extra zip64_extra(std::string_view extra) {
   return {};
 }
 
+// The bytes of a record that is not compressed; empty when it is, or does not lie in the source.
+std::string read_stored(ByteSource& source, const Record& record) {
+  if (!record.stored || source.size() - record.header < kLocalHeaderSize) return {};
+  const std::string header = read_range(source, record.header, kLocalHeaderSize);
+  const std::uint64_t begin = record.header + kLocalHeaderSize + load_le<std::uint16_t>(header, 26) +
+                              load_le<std::uint16_t>(header, 28);
+  if (begin > source.size() || record.size > source.size() - begin) return {};
+  return read_range(source, begin, record.size);
+}
+
 bool is_tensor_record(std::string_view name) { return name.starts_with("data/"); }
 
 }  // namespace
@@ -189,9 +199,9 @@ void Archive::expect_layout(const Directory& directory) {
   }
 }
 
-void require_torchscript(const Archive& archive, std::string_view data_pickle) {
-  const bool script = archive.find("data.pkl") != nullptr && archive.find("constants.pkl") != nullptr;
-  if (script && archive.find("version") != nullptr) return;
+void require_torchscript(const Archive& archive, ByteSource& source) {
+  const Record* data = archive.find("data.pkl");
+  if (data != nullptr && archive.find("constants.pkl") != nullptr) return;
   if (archive.find("model.json") != nullptr && archive.has_prefix("tensors/")) {
     invalid("the file is TorchScript as PyTorch before 1.4 wrote it; load it with torch.jit.load in "
             "a PyTorch that still can, save it again with torch.jit.save, and publish that file");
@@ -206,8 +216,8 @@ void require_torchscript(const Archive& archive, std::string_view data_pickle) {
             "AOTInductor, whose packages this version cannot load yet; " +
             std::string(kExportAdvice));
   }
-  if (archive.find("data.pkl") != nullptr) {
-    const auto globals = pickle_globals(data_pickle);
+  if (data != nullptr) {
+    const auto globals = pickle_globals(read_stored(source, *data));
     if (const auto name = globals ? first_foreign_class(*globals) : std::nullopt) {
       invalid("the file is a pickle of the Python class " + *name +
               ", which only Python with that class can load; " + std::string(kExportAdvice));

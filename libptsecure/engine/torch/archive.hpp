@@ -56,7 +56,7 @@ class Archive {
 
 // Throws Error(Status::invalid_model), saying what the file seems to be and how to export it, unless
 // the archive holds the records of a TorchScript module.
-void require_torchscript(const Archive& archive, std::string_view data_pickle);
+void require_torchscript(const Archive& archive, ByteSource& source);
 
 // Names what the first bytes of a file that is no zip archive look like, and what to do about it.
 std::string describe_foreign_file(std::string_view first_bytes);

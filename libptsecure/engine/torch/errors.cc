@@ -34,12 +34,14 @@ std::string last_line(const std::string& what) {
   if (const auto mark = text.rfind(kMark); mark != std::string_view::npos) {
     text.remove_prefix(mark + kMark.size());
     text = text.substr(0, text.find('\n'));
-    return std::string(text);
+  } else {
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+    if (const auto line = text.rfind('\n'); line != std::string_view::npos) {
+      text.remove_prefix(line + 1);
+    }
   }
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
-  if (const auto line = text.rfind('\n'); line != std::string_view::npos) {
-    text.remove_prefix(line + 1);
-  }
+  constexpr std::string_view kBuiltins = "builtins.";
+  if (text.starts_with(kBuiltins)) text.remove_prefix(kBuiltins.size());
   return std::string(text);
 }
 

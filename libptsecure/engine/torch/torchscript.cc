@@ -20,6 +20,7 @@
 #include "libptsecure/engine/torch/errors.hpp"
 #include "libptsecure/engine/torch/module_state.hpp"
 #include "libptsecure/engine/torch/pickle_globals.hpp"
+#include "libptsecure/engine/torch/quiet.hpp"
 #include "libptsecure/engine/torch/read_adapter.hpp"
 #include "libptsecure/engine/torch/threads.hpp"
 
@@ -98,6 +99,7 @@ class TorchscriptModel final : public EngineModel {
   }
 
   Value run(const CallableMethod& method, std::span<const Value> arguments) {
+    const QuietScope quiet;
     const c10::InferenceMode inference;
     const IntraOpThreads threads(common_->intra_op_threads);
     std::vector<at::Tensor> unowned;
@@ -149,8 +151,8 @@ std::string read_record(PyTorchStreamReader& reader, const std::string& name) {
 
 // Whether tensor bytes may arrive after the module was built: nothing that runs while it is built
 // may look at them.
-bool may_defer(PyTorchStreamReader& reader, const Archive& archive, std::string_view data_pickle) {
-  const auto globals = pickle_globals(data_pickle);
+bool may_defer(PyTorchStreamReader& reader, const Archive& archive) {
+  const auto globals = pickle_globals(read_record(reader, "data.pkl"));
   if (!globals || !rebuilds_plain_tensors_only(*globals)) return false;
   const std::string byte_order = read_record(reader, "byteorder");
   if (!byte_order.empty() && byte_order != "little") return false;
@@ -191,12 +193,12 @@ class Loader {
  private:
   // True when tensors can be deferred.
   bool plan() {
+    require_torchscript(archive_, source_);
+    if (!device_.is_cpu()) return false;
     const auto adapter = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/false);
     try {
       PyTorchStreamReader reader(adapter);
-      const std::string data_pickle = read_record(reader, "data.pkl");
-      require_torchscript(archive_, data_pickle);
-      return device_.is_cpu() && may_defer(reader, archive_, data_pickle);
+      return may_defer(reader, archive_);
     } catch (...) {
       rethrow_load_error(*adapter);
     }
@@ -310,6 +312,7 @@ std::shared_ptr<const ModelCommon> describe(const jit::Module& module,
 
 std::unique_ptr<EngineModel> load_torchscript(ByteSource& source,
                                               const EngineLoadOptions& options) {
+  const QuietScope quiet;
   std::optional<jit::Module> module;
   std::uint64_t weight_bytes = 0;
   {

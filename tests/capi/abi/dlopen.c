@@ -1,8 +1,10 @@
-/* The library opened by path at run time, nothing linked: what a plug-in host or an FFI does. Usage:
- * capi_dlopen PATH-OF-LIBRARY */
-#include "../check.h"
+/* The library opened by path at run time, nothing linked: what a plug-in host or an FFI does.
+ * Usage: capi_dlopen PATH-OF-LIBRARY */
+#define _XOPEN_SOURCE 700
 
 #include <dlfcn.h>
+
+#include "../check.h"
 
 typedef struct {
   const char* (*version)(void);

@@ -1,7 +1,5 @@
 // torch.hpp in a program that links libtorch itself: tensors change hands without a copy, and the
 // plug-in uses the same libtorch.
-#include "ptsecure/torch.hpp"
-
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+
+#include "ptsecure/torch.hpp"
 
 namespace {
 
@@ -37,8 +37,7 @@ TEST(TorchHpp, MemoryLivesAsLongAsEitherSide) {
   EXPECT_EQ(back.sum().item<std::int64_t>(), 7000);
   int released = 0;
   std::vector<double> data(4, 0.5);
-  at::Tensor tensor =
-      pts::to_tensor(pts::Value::borrow(data.data(), {4}, [&] { ++released; }));
+  at::Tensor tensor = pts::to_tensor(pts::Value::borrow(data.data(), {4}, [&] { ++released; }));
   EXPECT_EQ(tensor.data_ptr(), data.data());
   EXPECT_EQ(released, 0);
   tensor.reset();

@@ -26,19 +26,45 @@ class Error : public std::runtime_error {
 };
 
 // One class per status that programs handle; the others come as Error itself.
-class NotFound : public Error { using Error::Error; };
-class AlreadyExists : public Error { using Error::Error; };
-class Conflict : public Error { using Error::Error; };
-class Untrusted : public Error { using Error::Error; };
-class Corrupt : public Error { using Error::Error; };
-class NoKey : public Error { using Error::Error; };
-class Revoked : public Error { using Error::Error; };
-class PermissionDenied : public Error { using Error::Error; };
-class Unavailable : public Error { using Error::Error; };
-class Timeout : public Error { using Error::Error; };
-class Cancelled : public Error { using Error::Error; };
-class InvalidModel : public Error { using Error::Error; };
-class InvalidInput : public Error { using Error::Error; };
+class NotFound : public Error {
+  using Error::Error;
+};
+class AlreadyExists : public Error {
+  using Error::Error;
+};
+class Conflict : public Error {
+  using Error::Error;
+};
+class Untrusted : public Error {
+  using Error::Error;
+};
+class Corrupt : public Error {
+  using Error::Error;
+};
+class NoKey : public Error {
+  using Error::Error;
+};
+class Revoked : public Error {
+  using Error::Error;
+};
+class PermissionDenied : public Error {
+  using Error::Error;
+};
+class Unavailable : public Error {
+  using Error::Error;
+};
+class Timeout : public Error {
+  using Error::Error;
+};
+class Cancelled : public Error {
+  using Error::Error;
+};
+class InvalidModel : public Error {
+  using Error::Error;
+};
+class InvalidInput : public Error {
+  using Error::Error;
+};
 
 // The version is published, but its alias is not set.
 class AliasNotSet : public Error {
@@ -55,20 +81,34 @@ namespace detail {
 
 [[noreturn]] inline void raise(const pts_error& error) {
   switch (error.code) {
-    case PTS_NOT_FOUND: throw NotFound(error.code, error.message);
-    case PTS_ALREADY_EXISTS: throw AlreadyExists(error.code, error.message);
-    case PTS_CONFLICT: throw Conflict(error.code, error.message);
-    case PTS_UNTRUSTED: throw Untrusted(error.code, error.message);
-    case PTS_CORRUPT: throw Corrupt(error.code, error.message);
-    case PTS_NO_KEY: throw NoKey(error.code, error.message);
-    case PTS_REVOKED: throw Revoked(error.code, error.message);
-    case PTS_PERMISSION_DENIED: throw PermissionDenied(error.code, error.message);
-    case PTS_UNAVAILABLE: throw Unavailable(error.code, error.message);
-    case PTS_TIMEOUT: throw Timeout(error.code, error.message);
-    case PTS_CANCELLED: throw Cancelled(error.code, error.message);
-    case PTS_INVALID_MODEL: throw InvalidModel(error.code, error.message);
-    case PTS_INVALID_INPUT: throw InvalidInput(error.code, error.message);
-    default: throw Error(error.code, error.message);
+    case PTS_NOT_FOUND:
+      throw NotFound(error.code, error.message);
+    case PTS_ALREADY_EXISTS:
+      throw AlreadyExists(error.code, error.message);
+    case PTS_CONFLICT:
+      throw Conflict(error.code, error.message);
+    case PTS_UNTRUSTED:
+      throw Untrusted(error.code, error.message);
+    case PTS_CORRUPT:
+      throw Corrupt(error.code, error.message);
+    case PTS_NO_KEY:
+      throw NoKey(error.code, error.message);
+    case PTS_REVOKED:
+      throw Revoked(error.code, error.message);
+    case PTS_PERMISSION_DENIED:
+      throw PermissionDenied(error.code, error.message);
+    case PTS_UNAVAILABLE:
+      throw Unavailable(error.code, error.message);
+    case PTS_TIMEOUT:
+      throw Timeout(error.code, error.message);
+    case PTS_CANCELLED:
+      throw Cancelled(error.code, error.message);
+    case PTS_INVALID_MODEL:
+      throw InvalidModel(error.code, error.message);
+    case PTS_INVALID_INPUT:
+      throw InvalidInput(error.code, error.message);
+    default:
+      throw Error(error.code, error.message);
   }
 }
 
@@ -123,7 +163,9 @@ H make(Call&& call) {
   return H(raw);
 }
 
-inline const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
+inline const char* or_null(const std::string& text) {
+  return text.empty() ? nullptr : text.c_str();
+}
 
 }  // namespace detail
 

@@ -46,9 +46,8 @@ class Keyring {
     });
   }
   Keyring public_part() const {
-    return make([&](pts_keyring** out, pts_error* error) {
-      return pts_keyring_public(get(), out, error);
-    });
+    return make(
+        [&](pts_keyring** out, pts_error* error) { return pts_keyring_public(get(), out, error); });
   }
   void save(const std::string& path, const std::string& passphrase = {}) const {
     detail::run([&](pts_error* error) {
@@ -57,9 +56,8 @@ class Keyring {
   }
   // JSON, private keys included.
   Bytes export_keys() const {
-    return detail::make<Bytes, pts_bytes>([&](pts_bytes** out, pts_error* error) {
-      return pts_keyring_export(get(), out, error);
-    });
+    return detail::make<Bytes, pts_bytes>(
+        [&](pts_bytes** out, pts_error* error) { return pts_keyring_export(get(), out, error); });
   }
   // JSON without secrets.
   std::string describe() const {

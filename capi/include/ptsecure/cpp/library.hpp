@@ -15,9 +15,13 @@
 
 namespace pts {
 
-inline std::string version() { return pts_version(); }
+inline std::string version() {
+  return pts_version();
+}
 // JSON, see pts_features.
-inline std::string features() { return detail::text(pts_features); }
+inline std::string features() {
+  return detail::text(pts_features);
+}
 
 // Bytes owned by the library, zeroed when destroyed.
 class Bytes {

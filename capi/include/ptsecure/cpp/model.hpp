@@ -53,7 +53,8 @@ inline pts_open_options c_options(const OpenOptions& options) {
 
 class Model {
  public:
-  explicit Model(pts_model* handle, std::shared_ptr<const detail::LogFunction> log = nullptr) noexcept
+  explicit Model(pts_model* handle,
+                 std::shared_ptr<const detail::LogFunction> log = nullptr) noexcept
       : log_(std::move(log)), handle_(handle) {}
 
   std::string name() const { return pts_model_name(get()); }

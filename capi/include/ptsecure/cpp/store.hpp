@@ -159,9 +159,10 @@ class Store {
   }
 
   // Throws for the first failed check after all were made; `check` hears of each.
-  void verify(const std::string& reference, const Keyring& keys,
-              std::function<void(const char* check, pts_status status, const char* detail)> check = {},
-              const OpenOptions& options = {}) const {
+  void verify(
+      const std::string& reference, const Keyring& keys,
+      std::function<void(const char* check, pts_status status, const char* detail)> check = {},
+      const OpenOptions& options = {}) const {
     const pts_open_options raw = detail::c_options(options);
     detail::Callbacks callbacks;
     callbacks.progress = options.progress;

@@ -18,11 +18,16 @@ namespace pts {
 template <typename T>
 constexpr pts_dtype dtype_of() {
   using U = std::remove_cv_t<T>;
-  if constexpr (std::is_same_v<U, bool>) return PTS_DTYPE_BOOL;
-  else if constexpr (std::is_same_v<U, float>) return PTS_DTYPE_FLOAT32;
-  else if constexpr (std::is_same_v<U, double>) return PTS_DTYPE_FLOAT64;
-  else if constexpr (std::is_same_v<U, std::complex<float>>) return PTS_DTYPE_COMPLEX64;
-  else if constexpr (std::is_same_v<U, std::complex<double>>) return PTS_DTYPE_COMPLEX128;
+  if constexpr (std::is_same_v<U, bool>)
+    return PTS_DTYPE_BOOL;
+  else if constexpr (std::is_same_v<U, float>)
+    return PTS_DTYPE_FLOAT32;
+  else if constexpr (std::is_same_v<U, double>)
+    return PTS_DTYPE_FLOAT64;
+  else if constexpr (std::is_same_v<U, std::complex<float>>)
+    return PTS_DTYPE_COMPLEX64;
+  else if constexpr (std::is_same_v<U, std::complex<double>>)
+    return PTS_DTYPE_COMPLEX128;
   else {
     static_assert(std::is_integral_v<U> && sizeof(U) <= 8,
                   "tensors hold bool, integers, float, double and complex numbers of these");

@@ -44,8 +44,7 @@ class ValueView {
   std::string_view to_string() const {
     const char* out = nullptr;
     std::size_t size = 0;
-    detail::run(
-        [&](pts_error* error) { return pts_value_get_string(value_, &out, &size, error); });
+    detail::run([&](pts_error* error) { return pts_value_get_string(value_, &out, &size, error); });
     return {out, size};
   }
   // Borrowed like the value.
@@ -91,7 +90,8 @@ class ValueView {
 // A value that is owned.
 class Value : public ValueView {
  public:
-  Value() : Value(make([](pts_value** out, pts_error* e) { return pts_value_create_none(out, e); })) {}
+  Value()
+      : Value(make([](pts_value** out, pts_error* e) { return pts_value_create_none(out, e); })) {}
   explicit Value(pts_value* handle) noexcept : ValueView(handle) {}
   Value(Value&& other) noexcept : ValueView(std::exchange(other.value_, nullptr)) {}
   Value& operator=(Value&& other) noexcept {
@@ -109,9 +109,8 @@ class Value : public ValueView {
     });
   }
   static Value integer(std::int64_t value) {
-    return make([&](pts_value** out, pts_error* error) {
-      return pts_value_create_int(value, out, error);
-    });
+    return make(
+        [&](pts_value** out, pts_error* error) { return pts_value_create_int(value, out, error); });
   }
   static Value real(double value) {
     return make([&](pts_value** out, pts_error* error) {
@@ -136,9 +135,8 @@ class Value : public ValueView {
         [&](pts_error* error) { return pts_value_put(get(), key.c_str(), item.get(), error); });
   }
   static Value copy(ValueView other) {
-    return make([&](pts_value** out, pts_error* error) {
-      return pts_value_copy(other.get(), out, error);
-    });
+    return make(
+        [&](pts_value** out, pts_error* error) { return pts_value_copy(other.get(), out, error); });
   }
 
   // A contiguous tensor over the caller's memory, which must stay valid and unchanged until
@@ -223,9 +221,8 @@ class Value : public ValueView {
 
 // The elements of a tensor value as an .npy file.
 inline Bytes to_npy(ValueView value) {
-  return detail::make<Bytes, pts_bytes>([&](pts_bytes** out, pts_error* error) {
-    return pts_value_to_npy(value.get(), out, error);
-  });
+  return detail::make<Bytes, pts_bytes>(
+      [&](pts_bytes** out, pts_error* error) { return pts_value_to_npy(value.get(), out, error); });
 }
 // The caller calls its deleter.
 inline DLManagedTensorVersioned* to_dlpack(ValueView value) {
