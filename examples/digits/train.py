@@ -65,6 +65,20 @@ def train(images: torch.Tensor, labels: torch.Tensor) -> Digits:
     return model.eval()
 
 
+def save(model: nn.Module, path: pathlib.Path) -> None:
+    """TorchScript without the debug records, which hold the paths of this machine's source files."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.jit.script(model).save(str(path))
+    reader = torch._C.PyTorchFileReader(str(path))
+    records = {name: reader.get_record(name) for name in reader.get_all_records()
+               if name.startswith(("data", "code/", "constants")) and not name.endswith(".debug_pkl")}
+    writer = torch._C.PyTorchFileWriter(str(path))
+    for name, data in records.items():
+        writer.write_record(name, data, len(data))
+    writer.write_end_of_file()
+
+
 def request(images: torch.Tensor) -> dict:
     return {"inputs": [{"name": "images", "datatype": "FP32", "shape": list(images.shape),
                         "data": images.flatten().tolist()}]}
@@ -84,9 +98,7 @@ def main() -> None:
         accuracy = (model(held_out).argmax(1) == answers).float().mean().item()
     print(f"held-out accuracy: {accuracy:.1%} of {HELD_OUT}")
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        torch.jit.script(model).save(str(folder / "digits.pt"))
+    save(model, folder / "digits.pt")
     np.save(folder / "heldout_images.npy", held_out.numpy())
     np.save(folder / "heldout_labels.npy", answers.numpy().astype(np.int64))
     np.save(folder / "sample.npy", held_out[:8].numpy())

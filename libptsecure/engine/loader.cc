@@ -35,7 +35,9 @@ constexpr std::string_view kBuiltWith = PTSECURE_TORCH_VERSION;
 std::atomic<Engine*> g_engine{nullptr};
 std::mutex g_opening;
 
-[[noreturn]] void fail(const std::string& message) { throw Error(Status::engine, message); }
+[[noreturn]] void fail(const std::string& message) {
+  throw Error(Status::engine, message);
+}
 
 // What to type to get a libtorch that fits, e.g. "pip install torch==2.15.*".
 std::string install_advice() {
@@ -205,6 +207,8 @@ Engine& torch_engine(const std::string& torch_dir) {
   return *engine;
 }
 
-bool torch_engine_loaded() noexcept { return g_engine.load(std::memory_order_acquire) != nullptr; }
+bool torch_engine_loaded() noexcept {
+  return g_engine.load(std::memory_order_acquire) != nullptr;
+}
 
 }  // namespace ptsecure

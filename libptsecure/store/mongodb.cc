@@ -29,23 +29,21 @@ void create_indexes(Session& session, const char* collection, const Bson& indexe
 
 void create_all_indexes(Session& session) {
   create_indexes(session, kNames, array_of(index("name_1", key({{"name", 1}}), false)));
-  create_indexes(
-      session, kVersions,
-      array_of(index("name_1_version_1", key({{"name", 1}, {"version", 1}}), true),
-               index("state_1_name_1_version_-1",
-                     key({{"state", 1}, {"name", 1}, {"version", -1}}), false)));
-  create_indexes(
-      session, kRecords,
-      array_of(index("chain_1_sequence_1", key({{"chain", 1}, {"sequence", 1}}), true),
-               index("parent_1_sequence_1_leaf_1",
-                     key({{"parent", 1}, {"sequence", 1}, {"leaf", 1}}), false)));
+  create_indexes(session, kVersions,
+                 array_of(index("name_1_version_1", key({{"name", 1}, {"version", 1}}), true),
+                          index("state_1_name_1_version_-1",
+                                key({{"state", 1}, {"name", 1}, {"version", -1}}), false)));
+  create_indexes(session, kRecords,
+                 array_of(index("chain_1_sequence_1", key({{"chain", 1}, {"sequence", 1}}), true),
+                          index("parent_1_sequence_1_leaf_1",
+                                key({{"parent", 1}, {"sequence", 1}, {"leaf", 1}}), false)));
   create_indexes(
       session, kWraps,
       array_of(index("key_id_1_sequence_1", key({{"key_id", 1}, {"sequence", 1}}), true)));
   // The two that the GridFS specification asks for.
-  create_indexes(session, kFiles,
-                 array_of(index("filename_1_uploadDate_1",
-                                key({{"filename", 1}, {"uploadDate", 1}}), false)));
+  create_indexes(
+      session, kFiles,
+      array_of(index("filename_1_uploadDate_1", key({{"filename", 1}, {"uploadDate", 1}}), false)));
   create_indexes(session, kChunks,
                  array_of(index("files_id_1_n_1", key({{"files_id", 1}, {"n", 1}}), true)));
 }
@@ -94,8 +92,8 @@ void MongodbStore::ensure_created(const CancelToken& cancel) {
 }
 
 std::string MongodbStore::id(const CancelToken& cancel) {
-  const std::optional<std::string> found = clients_->run(
-      cancel, [this](Session& session) { return store_id(session, display_uri()); });
+  const std::optional<std::string> found =
+      clients_->run(cancel, [this](Session& session) { return store_id(session, display_uri()); });
   if (!found) throw no_store(display_uri());
   created_ = true;
   return *found;
@@ -118,8 +116,8 @@ std::string version_key(const std::string& name, std::uint64_t version) {
 void check_number(std::uint64_t number, const char* what) {
   constexpr std::uint64_t kMax = (std::uint64_t{1} << 53) - 1;
   if (number >= 1 && number <= kMax) return;
-  throw Error(Status::invalid_argument, std::string(what) + " is between 1 and 2^53-1, not " +
-                                            std::to_string(number));
+  throw Error(Status::invalid_argument,
+              std::string(what) + " is between 1 and 2^53-1, not " + std::to_string(number));
 }
 
 bool put_once(Session& session, const char* collection, const Bson& place, const Bson& fields) {

@@ -10,9 +10,10 @@
 namespace ptsecure::mongodb {
 namespace {
 
-// Blocks per reply. libmongoc receives a reply into one buffer and copies it into another: small ones
-// stay in the caches and in the allocator, on both sides (measured on 537 MB: 15 blocks cost a third
-// more processor time than 2). A server far away gets longer ones, about a block per millisecond.
+// Blocks per reply. libmongoc receives a reply into one buffer and copies it into another: small
+// ones stay in the caches and in the allocator, on both sides (measured on 537 MB: 15 blocks cost a
+// third more processor time than 2). A server far away gets longer ones, about a block per
+// millisecond.
 constexpr std::uint64_t kMinReply = 2;
 constexpr std::uint64_t kMaxReply = 7;
 constexpr std::uint64_t kPreferredRun = 32;
@@ -24,8 +25,7 @@ std::string blob_key(const std::string& name, std::uint64_t version, const std::
 }
 
 std::size_t block_size(std::uint64_t size, std::uint64_t index) {
-  return static_cast<std::size_t>(
-      std::min<std::uint64_t>(kBlockSize, size - index * kBlockSize));
+  return static_cast<std::size_t>(std::min<std::uint64_t>(kBlockSize, size - index * kBlockSize));
 }
 
 class MongodbBlobWriter final : public BlobWriter {
@@ -50,8 +50,7 @@ class MongodbBlobWriter final : public BlobWriter {
   void keep_lease();
   void insert_chunk(const Bson& chunk, const bson_oid_t& id, std::uint64_t index);
   Error taken(const std::string& what) const {
-    return {Status::conflict,
-            what + " of " + id_ + " is in the database already; publish again"};
+    return {Status::conflict, what + " of " + id_ + " is in the database already; publish again"};
   }
 
   const std::shared_ptr<Clients> clients_;
@@ -85,8 +84,7 @@ void MongodbBlobWriter::keep_lease() {
 }
 
 // Acknowledged by the primary alone: finish() makes all of them durable at once and counts them.
-void MongodbBlobWriter::insert_chunk(const Bson& chunk, const bson_oid_t& id,
-                                     std::uint64_t index) {
+void MongodbBlobWriter::insert_chunk(const Bson& chunk, const bson_oid_t& id, std::uint64_t index) {
   bool repeated = false;
   clients_->run(cancel_, [&](Session& session) {
     const bool first_try = !std::exchange(repeated, true);
@@ -155,7 +153,8 @@ void MongodbBlobWriter::finish() {
   });
 }
 
-// --- reading --------------------------------------------------------------------------------------
+// --- reading
+// --------------------------------------------------------------------------------------
 
 struct Chunk {
   std::uint64_t n = 0;
@@ -213,8 +212,7 @@ Bson MongodbBlobReader::fetch(std::uint64_t first, std::uint64_t last, bool prim
       .i64("limit", last - first + 1)
       .i64("batchSize", last - first + 1)
       .boolean("singleBatch", true)
-      .i64("maxTimeMS",
-           static_cast<std::uint64_t>(clients_->target().operation_timeout.count()));
+      .i64("maxTimeMS", static_cast<std::uint64_t>(clients_->target().operation_timeout.count()));
   return clients_->run(cancel,
                        [&](Session& session) { return session.read(command, primary_only); });
 }
@@ -281,7 +279,8 @@ std::string MongodbBlobReader::problem(const std::vector<Chunk>& chunks, std::ui
 void MongodbBlobReader::read(std::uint64_t first, std::uint64_t last, const Sink& sink,
                              const CancelToken& cancel) {
   if (first > last || last > block_count(size_)) {
-    throw Error(Status::invalid_argument, "a range of blocks behind the end of " + id_ + " was asked for");
+    throw Error(Status::invalid_argument,
+                "a range of blocks behind the end of " + id_ + " was asked for");
   }
   while (first < last) {
     const std::uint64_t end = std::min(last, first + blocks_per_reply());
@@ -328,8 +327,7 @@ std::unique_ptr<BlobReader> make_blob_reader(std::shared_ptr<Clients> clients, c
   }
   const auto length = file->view().integer("length");
   const auto chunk_size = file->view().integer("chunkSize");
-  if (!length || !chunk_size || *chunk_size != kBlockSize ||
-      block_count(*length) > INT32_MAX) {
+  if (!length || !chunk_size || *chunk_size != kBlockSize || block_count(*length) > INT32_MAX) {
     throw Error(Status::corrupt, "the file " + key +
                                      " in the database has no usable length, or its chunk size is "
                                      "not 1 MiB; restore it from a backup");

@@ -11,7 +11,9 @@ namespace {
   throw Error(Status::corrupt, what + "; restore it from a backup");
 }
 
-std::string text(const View& row, const char* key) { return row.str(key).value_or(""); }
+std::string text(const View& row, const char* key) {
+  return row.str(key).value_or("");
+}
 
 // Every version's place agrees with its fields. Returns the highest number.
 std::uint64_t check_versions(Session& session, const std::string& name) {

@@ -60,10 +60,10 @@ bool is_one_of(std::uint32_t code, std::initializer_list<std::uint32_t> codes) {
 
 // The server answered, but may not take writes just now.
 bool lost_its_role(std::uint32_t code) {
-  return is_one_of(code, {kShutdownInProgress, kPrimarySteppedDown, kNotPrimaryLegacy,
-                          kNotWritablePrimary, kInterruptedAtShutdown,
-                          kInterruptedDueToReplStateChange, kNotPrimaryNoSecondaryOk,
-                          kNotPrimaryOrSecondary});
+  return is_one_of(
+      code, {kShutdownInProgress, kPrimarySteppedDown, kNotPrimaryLegacy, kNotWritablePrimary,
+             kInterruptedAtShutdown, kInterruptedDueToReplStateChange, kNotPrimaryNoSecondaryOk,
+             kNotPrimaryOrSecondary});
 }
 
 bool is_selection(const bson_error_t& error) {
@@ -71,8 +71,8 @@ bool is_selection(const bson_error_t& error) {
          error.code == MONGOC_ERROR_SERVER_SELECTION_FAILURE;
 }
 
-bool mentions_tls(const bson_error_t& error) {
-  return std::string_view(error.message).find("TLS handshake failed") != std::string_view::npos;
+bool mentions_tls(std::string_view detail) {
+  return detail.find("TLS") != std::string_view::npos;
 }
 
 bool is_from_server(const bson_error_t& error) {
@@ -92,8 +92,8 @@ Status status_of_code(std::uint32_t code) {
       lost_its_role(code)) {
     return Status::unavailable;
   }
-  if (is_one_of(code, {kIllegalOperation, kCommandNotFound, kCommandNotSupported,
-                       kInvalidOptions})) {
+  if (is_one_of(code,
+                {kIllegalOperation, kCommandNotFound, kCommandNotSupported, kInvalidOptions})) {
     return Status::unsupported;
   }
   if (code == kObjectTooLarge) return Status::limit_exceeded;
@@ -130,42 +130,60 @@ bool Failure::connection_lost() const noexcept {
 }
 
 bool Failure::transient() const noexcept {
-  if (mentions_tls(error_)) return false;
   if (is_selection(error_) || error_.domain == MONGOC_ERROR_STREAM) return true;
   return is_from_server(error_) &&
          (lost_its_role(error_.code) ||
-          is_one_of(error_.code, {kHostUnreachable, kHostNotFound, kSocketException,
-                                  kWriteConflict, kMajorityNotAvailableYet,
-                                  kFailedToSatisfyReadPreference}));
+          is_one_of(error_.code, {kHostUnreachable, kHostNotFound, kSocketException, kWriteConflict,
+                                  kMajorityNotAvailableYet, kFailedToSatisfyReadPreference}));
 }
 
 Status Failure::status() const noexcept {
   switch (error_.domain) {
-    case MONGOC_ERROR_STREAM: return Status::unavailable;
+    case MONGOC_ERROR_STREAM:
+      return Status::unavailable;
     case MONGOC_ERROR_SERVER_SELECTION:
       return is_selection(error_) ? Status::unavailable : Status::unsupported;
     case MONGOC_ERROR_CLIENT:
       return error_.code == MONGOC_ERROR_CLIENT_AUTHENTICATE ? Status::permission_denied
                                                              : Status::unavailable;
     case MONGOC_ERROR_SCRAM:
-    case MONGOC_ERROR_SASL: return Status::permission_denied;
-    case MONGOC_ERROR_BSON: return Status::limit_exceeded;
+    case MONGOC_ERROR_SASL:
+      return Status::permission_denied;
+    case MONGOC_ERROR_BSON:
+      return Status::limit_exceeded;
     case MONGOC_ERROR_SERVER:
-    case MONGOC_ERROR_WRITE_CONCERN: return status_of_code(error_.code);
-    default: return Status::io;
+    case MONGOC_ERROR_WRITE_CONCERN:
+      return status_of_code(error_.code);
+    default:
+      return Status::io;
   }
 }
 
-// --- one client -----------------------------------------------------------------------------------
+// --- one client
+// -----------------------------------------------------------------------------------
 
 Client::Client(const Target& target, const LogSink& log) : target_(target), log_(log) {}
 
 Client::~Client() {
-  if (!client_) return;
+  close();
+}
+
+bool Client::close() {
+  if (!client_) return true;
   const QuietLog quiet(log_);
-  // Ending the server-side sessions is a courtesy: not worth waiting for.
-  watch_.begin(CancelToken(), Clock::now() + milliseconds(300));
+  // Ending the server-side sessions is a courtesy: not worth waiting for, least of all after a wait
+  // that was cancelled or took too long.
+  if (!watch_.cancelled && !watch_.expired) {
+    watch_.begin(CancelToken(), Clock::now() + milliseconds(1000));
+  }
   mongoc_client_destroy(client_);
+  client_ = nullptr;
+  return !watch_.expired;
+}
+
+void Client::give_up() {
+  watch_.begin(CancelToken(), Clock::now());
+  watch_.expired = true;
 }
 
 void Client::connect() {
@@ -188,8 +206,7 @@ void Client::prepare(const CancelToken& cancel) {
   if (prepared_) return;
   if (!client_) connect();
   bson_error_t error{};
-  mongoc_server_description_t* server =
-      mongoc_client_select_server(client_, true, nullptr, &error);
+  mongoc_server_description_t* server = mongoc_client_select_server(client_, true, nullptr, &error);
   if (!server) throw Failure(error);
   const std::string type = mongoc_server_description_type(server);
   round_trip_ms_ = static_cast<std::uint64_t>(
@@ -221,7 +238,8 @@ bool Client::any_server_known() const {
   return known;
 }
 
-// --- all clients of a store -----------------------------------------------------------------------
+// --- all clients of a store
+// -----------------------------------------------------------------------
 
 // Clients nobody uses just now, of one process.
 struct Clients::Idle {
@@ -234,8 +252,14 @@ Clients::Clients(Target target, StoreOptions options)
     : target_(std::move(target)), options_(std::move(options)), idle_(new Idle) {}
 
 Clients::~Clients() {
-  Idle* idle = idle_.load();
-  if (idle->process == ::getpid()) delete idle;
+  Idle* idle_here = idle_.load();
+  if (idle_here->process != ::getpid()) return;
+  bool answers = true;
+  for (const std::unique_ptr<Client>& client : idle_here->clients) {
+    if (!answers) client->give_up();
+    answers = client->close() && answers;
+  }
+  delete idle_here;
 }
 
 // The parent's set, its mutex included, may be in any state after a fork: the child lets go of it.
@@ -277,6 +301,8 @@ void Clients::Lease::discard(bool all) {
     const std::lock_guard lock(idle_.mutex);
     others.swap(idle_.clients);
   }
+  for (const std::unique_ptr<Client>& other : others) other->give_up();
+  if (client_ && !client_->watch().cancelled) client_->give_up();
   client_.reset();
 }
 
@@ -292,10 +318,15 @@ void Clients::Attempts::failed(Lease& lease, const Failure& failure) {
                                      "; try again, or allow a longer operation timeout");
   }
   const bool known = lost_its_role(failure.error().code) || lease.client().any_server_known();
-  const Error error = owner_.error_of(failure, known);
-  const bool lost = failure.connection_lost() || !known;
-  if (lost) lease.discard(!known);
-  if (!failure.transient()) throw Error(error);
+  // What the sockets saw is more precise than what libmongoc makes of it.
+  const bool unseen = is_selection(failure.error()) && !known && !watch.failure.empty() &&
+                      !mentions_tls(failure.what());
+  const std::string detail = unseen ? watch.failure : detail_of(failure.error());
+  const Error error = owner_.error_of(failure, known, detail);
+  if (failure.connection_lost() || !known) lease.discard(!known);
+  if (!failure.transient() || (is_selection(failure.error()) && mentions_tls(detail))) {
+    throw Error(error);
+  }
   const Target& target = owner_.target_;
   const milliseconds window =
       known && owner_.reached_
@@ -313,10 +344,10 @@ void Clients::Attempts::pause() const {
   }
 }
 
-Error Clients::error_of(const Failure& failure, bool server_known) const {
+Error Clients::error_of(const Failure& failure, bool server_known,
+                        const std::string& detail) const {
   const std::string at = "the MongoDB server at " + target_.addresses;
-  const std::string detail = detail_of(failure.error());
-  if (mentions_tls(failure.error())) {
+  if (is_selection(failure.error()) && mentions_tls(detail)) {
     return {Status::unavailable,
             at + " could not be reached over TLS (" + detail +
                 "); check that it speaks TLS, and tlsCAFile and the host name in the URI"};

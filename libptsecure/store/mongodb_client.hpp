@@ -47,6 +47,12 @@ class Client {
   // Failure.
   void prepare(const CancelToken& cancel);
 
+  // Ends the sessions and the connections, waiting a second at most. False when the server did not
+  // answer in that time.
+  bool close();
+  // From here on nothing is waited for: the server is known not to answer.
+  void give_up();
+
   // After prepare().
   mongoc_client_t* get() const { return client_; }
   Watch& watch() { return watch_; }
@@ -86,8 +92,8 @@ struct UpdateResult {
   bool inserted = false;
 };
 
-// The operations of one checked-out client on the store's database. All of them throw Failure. Reads
-// go to the primary and see only what can't be rolled back, whatever the URI says.
+// The operations of one checked-out client on the store's database. All of them throw Failure.
+// Reads go to the primary and see only what can't be rolled back, whatever the URI says.
 class Session {
  public:
   using Row = std::function<void(const View&)>;
@@ -122,8 +128,8 @@ class Session {
   const Target& target_;
 };
 
-// The clients of one store. Thread-safe. After a fork the child makes its own: the parent's are left
-// alone, so nothing is sent on its connections.
+// The clients of one store. Thread-safe. After a fork the child makes its own: the parent's are
+// left alone, so nothing is sent on its connections.
 class Clients {
  public:
   Clients(Target target, StoreOptions options);
@@ -191,7 +197,7 @@ class Clients {
 
   Idle& idle();
   Lease checkout();
-  Error error_of(const Failure& failure, bool server_known) const;
+  Error error_of(const Failure& failure, bool server_known, const std::string& detail) const;
 
   Target target_;
   StoreOptions options_;

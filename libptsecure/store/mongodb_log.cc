@@ -4,8 +4,8 @@
 
 #include <mutex>
 
-// Exported by libmongoc though in no public header, hence weak: without it we can't know whether the
-// host has set a handler, and leave everything as it is.
+// Exported by libmongoc though in no public header, hence weak: without it we can't know whether
+// the host has set a handler, and leave everything as it is.
 // NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
 extern "C" __attribute__((weak)) void _mongoc_log_get_handler(mongoc_log_func_t* handler,
                                                               void** user_data);
@@ -18,11 +18,15 @@ thread_local QuietLog* current_log = nullptr;
 LogLevel level_of(mongoc_log_level_t level) {
   switch (level) {
     case MONGOC_LOG_LEVEL_ERROR:
-    case MONGOC_LOG_LEVEL_CRITICAL: return LogLevel::error;
-    case MONGOC_LOG_LEVEL_WARNING: return LogLevel::warning;
+    case MONGOC_LOG_LEVEL_CRITICAL:
+      return LogLevel::error;
+    case MONGOC_LOG_LEVEL_WARNING:
+      return LogLevel::warning;
     case MONGOC_LOG_LEVEL_MESSAGE:
-    case MONGOC_LOG_LEVEL_INFO: return LogLevel::info;
-    default: return LogLevel::debug;
+    case MONGOC_LOG_LEVEL_INFO:
+      return LogLevel::info;
+    default:
+      return LogLevel::debug;
   }
 }
 
@@ -52,7 +56,9 @@ void initialise() {
   install_filter();
 }
 
-QuietLog::QuietLog(const LogSink& sink) : sink_(sink), outer_(current_log) { current_log = this; }
+QuietLog::QuietLog(const LogSink& sink) : sink_(sink), outer_(current_log) {
+  current_log = this;
+}
 
 QuietLog::~QuietLog() {
   current_log = outer_;

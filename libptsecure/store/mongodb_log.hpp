@@ -13,8 +13,8 @@ namespace ptsecure::mongodb {
 //
 // libmongoc has one log handler per process and prints to stdout and stderr without one, also about
 // such ordinary things as a wrong password. A handler that the host has set is left alone and gets
-// everything. Only where it has set none do we put one in place: it passes the host's own messages on
-// to libmongoc's default handler, so that nothing changes for the host.
+// everything. Only where it has set none do we put one in place: it passes the host's own messages
+// on to libmongoc's default handler, so that nothing changes for the host.
 class QuietLog {
  public:
   explicit QuietLog(const LogSink& sink);

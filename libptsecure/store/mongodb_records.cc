@@ -35,8 +35,9 @@ StoredRecord record_of(const View& document) {
   const auto sequence = document.integer("sequence");
   auto record = document.str("record");
   if (!sequence || !record) {
-    throw Error(Status::corrupt, "a document in ptsecure.records lacks its sequence or its record; "
-                                 "restore it from a backup");
+    throw Error(Status::corrupt,
+                "a document in ptsecure.records lacks its sequence or its record; "
+                "restore it from a backup");
   }
   return {*sequence, std::move(*record)};
 }

@@ -22,7 +22,9 @@ Collection collection_of(const Client& client, const Target& target, const char*
   return Collection(mongoc_client_get_collection(client.get(), target.database.c_str(), name));
 }
 
-ReadPrefs primary() { return ReadPrefs(mongoc_read_prefs_new(MONGOC_READ_PRIMARY)); }
+ReadPrefs primary() {
+  return ReadPrefs(mongoc_read_prefs_new(MONGOC_READ_PRIMARY));
+}
 
 // No second look at the bytes, and one server's word.
 Bson primary_write_options() {
@@ -51,8 +53,7 @@ void Session::each(mongoc_cursor_t* cursor, const Row& row) {
   if (mongoc_cursor_error(cursor, &error)) throw Failure(error);
 }
 
-void Session::find(const char* collection, const Bson& filter, const Find& wanted,
-                   const Row& row) {
+void Session::find(const char* collection, const Bson& filter, const Find& wanted, const Row& row) {
   Bson options = read_options(wanted.concern);
   options.i64("maxTimeMS", static_cast<std::uint64_t>(target_.operation_timeout.count()));
   if (wanted.sort) options.doc("sort", *wanted.sort);
@@ -105,9 +106,8 @@ Bson Session::read(const Bson& command, bool primary_only) {
       primary_only ? at_primary.get() : mongoc_uri_get_read_prefs_t(target_.uri.get());
   Bson reply;
   bson_error_t error{};
-  if (!mongoc_client_read_command_with_opts(client_.get(), target_.database.c_str(),
-                                            command.get(), prefs, options.get(), reply.out(),
-                                            &error)) {
+  if (!mongoc_client_read_command_with_opts(client_.get(), target_.database.c_str(), command.get(),
+                                            prefs, options.get(), reply.out(), &error)) {
     throw Failure(error);
   }
   return reply;
@@ -116,8 +116,7 @@ Bson Session::read(const Bson& command, bool primary_only) {
 void Session::insert(const char* collection, const Bson& document, Durability durability) {
   begin();
   const Collection in = collection_of(client_, target_, collection);
-  const Bson options =
-      durability == Durability::primary ? primary_write_options() : Bson();
+  const Bson options = durability == Durability::primary ? primary_write_options() : Bson();
   bson_error_t error{};
   if (!mongoc_collection_insert_one(in.get(), document.get(), options.get(), nullptr, &error)) {
     throw Failure(error);
@@ -172,8 +171,8 @@ void Session::command(const Bson& command) {
   begin();
   Bson reply;
   bson_error_t error{};
-  if (!mongoc_client_write_command_with_opts(client_.get(), target_.database.c_str(),
-                                             command.get(), nullptr, reply.out(), &error)) {
+  if (!mongoc_client_write_command_with_opts(client_.get(), target_.database.c_str(), command.get(),
+                                             nullptr, reply.out(), &error)) {
     throw Failure(error);
   }
 }

@@ -82,8 +82,8 @@ Bson by_id(const std::string& id);
 // Throws Status::invalid_argument for a number that is no version or no place in a chain.
 void check_number(std::uint64_t number, const char* what);
 
-// Sets `fields` at the document that `place` finds or inserts both. False when the place is taken by
-// other contents. `place` holds the _id and the contents that are compared.
+// Sets `fields` at the document that `place` finds or inserts both. False when the place is taken
+// by other contents. `place` holds the _id and the contents that are compared.
 bool put_once(Session& session, const char* collection, const Bson& place, const Bson& fields);
 
 // Removes every chunk and file whose id begins with "name/version/".

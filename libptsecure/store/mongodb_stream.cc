@@ -14,10 +14,12 @@
 #include <cerrno>
 #include <climits>
 #include <cstddef>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -37,7 +39,9 @@ struct Socket {
 };
 static_assert(std::is_standard_layout_v<Socket> && offsetof(Socket, table) == 0);
 
-Socket& self(mongoc_stream_t* stream) { return *reinterpret_cast<Socket*>(stream); }
+Socket& self(mongoc_stream_t* stream) {
+  return *reinterpret_cast<Socket*>(stream);
+}
 
 bool is_again(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == EINPROGRESS;
@@ -157,18 +161,47 @@ ssize_t socket_writev(mongoc_stream_t* stream, mongoc_iovec_t* given, std::size_
   return static_cast<ssize_t>(total);
 }
 
+void note_failure(Watch& watch, std::string_view why) noexcept {
+  try {
+    watch.failure = why;
+  } catch (const std::bad_alloc&) {  // the message is less precise
+    watch.failure.clear();
+  }
+}
+
+void note_errno(Watch& watch, int error) noexcept {
+  note_failure(watch, std::strerror(error));
+}
+
 // A connection that failed to come about shows in SO_ERROR; reading it clears it.
-void note_connect_error(Socket& socket) {
+int take_socket_error(const Socket& socket) {
   int error = 0;
   socklen_t size = sizeof error;
-  if (::getsockopt(socket.fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error != 0) {
-    socket.watch->connect_error = error;
+  if (::getsockopt(socket.fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  if (error != 0) note_errno(*socket.watch, error);
+  return error;
+}
+
+// Ends every command that waits on these streams.
+ssize_t fail_all(mongoc_stream_poll_t* streams, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) streams[i].revents = POLLERR;
+  return static_cast<ssize_t>(count);
+}
+
+// Marks the streams that never got a connection.
+ssize_t fail_unconnected(mongoc_stream_poll_t* streams, std::size_t count) {
+  ssize_t failed = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    streams[i].revents = self(streams[i].stream).fd < 0 ? POLLERR : 0;
+    if (streams[i].revents != 0) ++failed;
   }
+  return failed;
 }
 
 // All streams are root streams of one client, so they share its Watch.
 ssize_t socket_poll(mongoc_stream_poll_t* streams, std::size_t count, std::int32_t timeout_msec) {
   if (count == 0) return 0;
+  if (const ssize_t failed = fail_unconnected(streams, count); failed > 0) return failed;
   Watch& watch = *self(streams[0].stream).watch;
   const Clock::time_point until = expiry(timeout_msec);
   std::vector<pollfd> items;
@@ -183,16 +216,13 @@ ssize_t socket_poll(mongoc_stream_poll_t* streams, std::size_t count, std::int32
   for (;;) {
     const bool over = Clock::now() >= until;
     const int slice = over ? 0 : next_slice(watch, until);
-    if (!over && slice == 0) {  // ends every handshake under way at once
-      for (std::size_t i = 0; i < count; ++i) streams[i].revents = POLLERR;
-      return static_cast<ssize_t>(count);
-    }
+    if (!over && slice == 0) return fail_all(streams, count);
     const int ready = ::poll(items.data(), items.size(), slice);
     if (ready < 0 && errno != EINTR) return -1;
     if (ready > 0) {
       for (std::size_t i = 0; i < count; ++i) {
         streams[i].revents = items[i].revents;
-        if (items[i].revents & (POLLERR | POLLHUP)) note_connect_error(self(streams[i].stream));
+        if (items[i].revents & (POLLERR | POLLHUP)) take_socket_error(self(streams[i].stream));
       }
       return ready;
     }
@@ -256,69 +286,51 @@ void set_tcp_options(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
-// Begins a connection; nullptr with Watch::connect_error set when it is refused at once.
-Socket* begin_connect(const sockaddr* address, socklen_t size, Watch& watch) {
+// Begins a connection; -1 with Watch::failure set when it is refused at once.
+int begin_connect(const sockaddr* address, socklen_t size, Watch& watch) {
   const int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) {
-    watch.connect_error = errno;
-    return nullptr;
+  if (fd >= 0) {
+    if (address->sa_family != AF_UNIX) set_tcp_options(fd);
+    if (::connect(fd, address, size) == 0 || errno == EINPROGRESS) return fd;
   }
-  if (address->sa_family != AF_UNIX) set_tcp_options(fd);
-  Socket* socket = nullptr;
-  if (::connect(fd, address, size) == 0 || errno == EINPROGRESS) {
-    socket = new_socket(fd, watch);
-  } else {
-    watch.connect_error = errno;
-  }
-  if (!socket) ::close(fd);
-  return socket;
+  note_errno(watch, errno);
+  if (fd >= 0) ::close(fd);
+  return -1;
 }
 
 bool finish_connect(Socket& socket, Clock::time_point until) {
-  if (!wait_for(socket, POLLOUT, until)) {
-    socket.watch->expired = false;  // another address may answer
-    socket.watch->connect_error = errno;
-    return false;
-  }
-  int error = 0;
-  socklen_t size = sizeof error;
-  if (::getsockopt(socket.fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-  if (error != 0) socket.watch->connect_error = error;
-  return error == 0;
+  if (wait_for(socket, POLLOUT, until)) return take_socket_error(socket) == 0;
+  note_errno(*socket.watch, errno);
+  socket.watch->expired = false;  // another address may answer
+  return false;
 }
 
-Socket* connect_unix(const mongoc_host_list_t& host, Watch& watch, bson_error_t* error) {
+void connect_unix(Socket& socket, const mongoc_host_list_t& host) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::size_t length = std::strlen(host.host);
   if (length >= sizeof address.sun_path) {
-    bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT,
-                   "the path of the Unix socket is too long");
-    return nullptr;
+    note_failure(*socket.watch, "the path of the Unix socket is too long");
+    return;
   }
   std::memcpy(address.sun_path, host.host, length);
-  Socket* socket = begin_connect(reinterpret_cast<const sockaddr*>(&address), sizeof address, watch);
-  if (!socket) {
-    bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "%s",
-                   std::strerror(watch.connect_error));
-  }
-  return socket;
+  socket.fd =
+      begin_connect(reinterpret_cast<const sockaddr*>(&address), sizeof address, *socket.watch);
 }
 
-// Tries a host's addresses in turn. The last one is only begun: libmongoc waits for all servers of a
-// replica set together.
-Socket* connect_tcp(const mongoc_uri_t* uri, const mongoc_host_list_t& host, Watch& watch,
-                    bson_error_t* error) {
+// Tries a host's addresses in turn. The last one is only begun: libmongoc waits for all servers of
+// a replica set together.
+void connect_tcp(Socket& socket, const mongoc_uri_t* uri, const mongoc_host_list_t& host) {
   addrinfo hints{};
   hints.ai_family = host.family;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const int result =
-      ::getaddrinfo(host.host, std::to_string(host.port).c_str(), &hints, &found);
+  std::array<char, 16> port{};
+  std::snprintf(port.data(), port.size(), "%u", unsigned{host.port});
+  const int result = ::getaddrinfo(host.host, port.data(), &hints, &found);
   if (result != 0) {
-    bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_NAME_RESOLUTION,
-                   "the host name '%s' can't be resolved: %s", host.host, ::gai_strerror(result));
-    return nullptr;
+    note_failure(*socket.watch, ::gai_strerror(result));
+    return;
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
   std::int32_t count = 0;
@@ -326,15 +338,11 @@ Socket* connect_tcp(const mongoc_uri_t* uri, const mongoc_host_list_t& host, Wat
   const std::int32_t share = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS,
                                                             MONGOC_DEFAULT_CONNECTTIMEOUTMS) /
                              count;
-  for (const addrinfo* item = found; item && !watch.cancel.cancelled(); item = item->ai_next) {
-    Socket* socket = begin_connect(item->ai_addr, item->ai_addrlen, watch);
-    if (!socket) continue;
-    if (!item->ai_next || finish_connect(*socket, expiry(share))) return socket;
-    socket_destroy(&socket->table);
+  for (const addrinfo* item = found; item; item = item->ai_next) {
+    socket.fd = begin_connect(item->ai_addr, item->ai_addrlen, *socket.watch);
+    if (socket.fd >= 0 && (!item->ai_next || finish_connect(socket, expiry(share)))) return;
+    socket_close(&socket.table);
   }
-  bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "%s",
-                 std::strerror(watch.connect_error));
-  return nullptr;
 }
 
 // libmongoc keeps two TLS options in a struct of its own that mongoc_ssl_opt_t only points to.
@@ -346,20 +354,36 @@ struct InternalTlsOptions {
 void* internal_tls_options(const mongoc_uri_t* uri) {
   static std::array<InternalTlsOptions, 4> all = {
       {{false, false}, {true, false}, {false, true}, {true, true}}};
-  const bool no_revocation = mongoc_uri_get_option_as_bool(
-      uri, MONGOC_URI_TLSDISABLECERTIFICATEREVOCATIONCHECK, false);
+  const bool no_revocation =
+      mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSDISABLECERTIFICATEREVOCATIONCHECK, false);
   const bool no_endpoint =
       mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSDISABLEOCSPENDPOINTCHECK, false);
   return &all[(no_revocation ? 1U : 0U) + (no_endpoint ? 2U : 0U)];
 }
 
-// The handshake is libmongoc's to do: it does so without blocking, through socket_poll.
-mongoc_stream_t* wrap_tls(const mongoc_uri_t* uri, const mongoc_host_list_t& host,
-                          mongoc_stream_t* base, bson_error_t* error) {
+// libmongoc leaves the handshake to whoever sets an initiator. It also checks the host name and
+// revocation, so it must not be left to happen by itself at the first write.
+bool shake_hands(mongoc_stream_t* tls, Socket& socket, const mongoc_host_list_t& host,
+                 Clock::time_point until) {
+  bson_error_t error{};
+  for (;;) {
+    int events = 0;
+    if (mongoc_stream_tls_handshake(tls, host.host, 0, &events, &error)) return true;
+    if (events == 0) {
+      note_failure(*socket.watch, error.message);
+      return false;
+    }
+    if (!wait_for(socket, static_cast<short>(events), until)) {
+      note_failure(*socket.watch, "the server did not answer the TLS handshake in time");
+      return false;
+    }
+  }
+}
+
+mongoc_stream_t* wrap_tls(const mongoc_uri_t* uri, const mongoc_host_list_t& host, Socket& socket) {
   const bool insecure = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSINSECURE, false);
   mongoc_ssl_opt_t options{};
-  options.pem_file =
-      mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, nullptr);
+  options.pem_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, nullptr);
   options.pem_pwd =
       mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, nullptr);
   options.ca_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCAFILE, nullptr);
@@ -368,12 +392,19 @@ mongoc_stream_t* wrap_tls(const mongoc_uri_t* uri, const mongoc_host_list_t& hos
   options.allow_invalid_hostname =
       mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDHOSTNAMES, insecure);
   options.internal = internal_tls_options(uri);
-  mongoc_stream_t* tls = mongoc_stream_tls_new_with_hostname(base, host.host, &options, 1);
+  mongoc_stream_t* tls = mongoc_stream_tls_new_with_hostname(&socket.table, host.host, &options, 1);
   if (!tls) {
-    mongoc_stream_destroy(base);
-    bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET,
-                   "TLS handshake failed: the CA file or the client certificate of the URI can't be "
-                   "read");
+    socket_close(&socket.table);
+    note_failure(*socket.watch,
+                 "TLS can't be set up: the CA file or the client certificate that the URI names "
+                 "can't be read");
+    return &socket.table;
+  }
+  const Clock::time_point until = expiry(mongoc_uri_get_option_as_int32(
+      uri, MONGOC_URI_CONNECTTIMEOUTMS, MONGOC_DEFAULT_CONNECTTIMEOUTMS));
+  if (!finish_connect(socket, until) || !shake_hands(tls, socket, host, until)) {
+    socket.watch->expired = false;  // another server may answer
+    socket_close(&socket.table);
   }
   return tls;
 }
@@ -383,16 +414,19 @@ mongoc_stream_t* wrap_tls(const mongoc_uri_t* uri, const mongoc_host_list_t& hos
 mongoc_stream_t* open_stream(const mongoc_uri_t* uri, const mongoc_host_list_t* host, void* user,
                              bson_error_t* error) {
   Watch& watch = *static_cast<Watch*>(user);
-  if (next_slice(watch, Clock::time_point::max()) == 0) {
-    bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "%s",
-                   std::strerror(errno));
+  Socket* socket = new_socket(-1, watch);
+  if (!socket) {
+    bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "out of memory");
     return nullptr;
   }
-  Socket* socket = host->family == AF_UNIX ? connect_unix(*host, watch, error)
-                                           : connect_tcp(uri, *host, watch, error);
-  if (!socket) return nullptr;
-  if (!mongoc_uri_get_tls(uri)) return &socket->table;
-  return wrap_tls(uri, *host, &socket->table, error);
+  if (next_slice(watch, Clock::time_point::max()) == 0) return &socket->table;
+  if (host->family == AF_UNIX) {
+    connect_unix(*socket, *host);
+  } else {
+    connect_tcp(*socket, uri, *host);
+  }
+  if (socket->fd < 0 || !mongoc_uri_get_tls(uri)) return &socket->table;
+  return wrap_tls(uri, *host, *socket);
 }
 
 }  // namespace ptsecure::mongodb

@@ -33,8 +33,9 @@ std::string without_credentials(const std::string& text) {
 }
 
 [[noreturn]] void refuse_credentials() {
-  refuse("the user name or the password in the MongoDB URI can't be read; characters such as "
-         "/ : @ % must be percent-encoded there");
+  refuse(
+      "the user name or the password in the MongoDB URI can't be read; characters such as "
+      "/ : @ % must be percent-encoded there");
 }
 
 // What libmongoc says about a URI may quote a part of the password, so it is asked again about the
@@ -91,8 +92,8 @@ std::string checked_database(const mongoc_uri_t* uri) {
 
 // The URI's own value wins over ours: whoever wrote it there meant this one.
 milliseconds limit(mongoc_uri_t* uri, const char* option, milliseconds ours) {
-  const auto count = std::clamp<milliseconds::rep>(ours.count(), 1,
-                                                   std::numeric_limits<std::int32_t>::max() / 2);
+  const auto count =
+      std::clamp<milliseconds::rep>(ours.count(), 1, std::numeric_limits<std::int32_t>::max() / 2);
   const auto fallback = static_cast<std::int32_t>(count);
   std::int32_t value = mongoc_uri_get_option_as_int32(uri, option, fallback);
   if (value <= 0) value = fallback;

@@ -20,8 +20,9 @@ VersionRow row_of(const View& document) {
   const auto version = document.integer("version");
   auto manifest = document.str("manifest");
   if (!name || !version || !manifest) {
-    throw Error(Status::corrupt, "a document in ptsecure.versions lacks its name, version or "
-                                 "manifest; restore it from a backup");
+    throw Error(Status::corrupt,
+                "a document in ptsecure.versions lacks its name, version or "
+                "manifest; restore it from a backup");
   }
   return {*name, *version, std::move(*manifest)};
 }
@@ -198,8 +199,8 @@ std::optional<VersionRow> MongodbStore::find(const std::string& name, std::uint6
   require(cancel);
   Bson filter = by_id(version_key(name, version));
   filter.str("state", "committed");
-  const auto row = clients_->run(
-      cancel, [&](Session& session) { return session.find_one(kVersions, filter); });
+  const auto row =
+      clients_->run(cancel, [&](Session& session) { return session.find_one(kVersions, filter); });
   if (!row) return std::nullopt;
   return row_of(row->view());
 }

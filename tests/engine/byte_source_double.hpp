@@ -13,9 +13,9 @@
 
 namespace ptsecure::testing {
 
-// A byte source over plain memory that behaves as the core's does, and counts. Deferred destinations
-// are poisoned when they are noted, so that whoever looks at them before finish() computes nonsense,
-// and are written by several threads in pieces, last piece first.
+// A byte source over plain memory that behaves as the core's does, and counts. Deferred
+// destinations are poisoned when they are noted, so that whoever looks at them before finish()
+// computes nonsense, and are written by several threads in pieces, last piece first.
 class ByteSourceDouble final : public ByteSource {
  public:
   explicit ByteSourceDouble(std::string bytes) : bytes_(std::move(bytes)) {}

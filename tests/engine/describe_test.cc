@@ -60,8 +60,12 @@ TEST(Describe, OtherMethodsAfterForwardAndNoPrivateOnes) {
 class Stateful : public ::testing::TestWithParam<const char*> {};
 class Stateless : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(Stateful, IsSeen) { EXPECT_TRUE(load(GetParam())->description().stateful); }
-TEST_P(Stateless, IsSeen) { EXPECT_FALSE(load(GetParam())->description().stateful); }
+TEST_P(Stateful, IsSeen) {
+  EXPECT_TRUE(load(GetParam())->description().stateful);
+}
+TEST_P(Stateless, IsSeen) {
+  EXPECT_FALSE(load(GetParam())->description().stateful);
+}
 
 INSTANTIATE_TEST_SUITE_P(Models, Stateful,
                          ::testing::Values("lstm", "assigned_state", "keeps_input", "counter",

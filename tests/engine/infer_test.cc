@@ -56,8 +56,8 @@ TEST(Infer, RefusesContainersOfTheWrongKind) {
 
 TEST(Infer, TakesAnIntForAFloat) {
   const auto model = load("scalars");
-  const Value result = model->infer(
-      "forward", Arguments{floats({2}, {1, 2}), std::int64_t{2}, std::string("keep"), std::int64_t{3}});
+  const Value result = model->infer("forward", Arguments{floats({2}, {1, 2}), std::int64_t{2},
+                                                         std::string("keep"), std::int64_t{3}});
   EXPECT_EQ(difference(floats({2}, {6, 12}), result), "");
 }
 
@@ -156,9 +156,9 @@ TEST(Infer, NeverWritesToItsInputs) {
 TEST(Infer, SaysWhatCannotBeReturned) {
   const auto model = load("unreturnable");
   const Value x = floats({2}, {1, 0});
-  for (const auto& [method, text] : {std::pair("forward", "string keys"),
-                                     std::pair("sparse", "to_dense"),
-                                     std::pair("quantized", "dequantize")}) {
+  for (const auto& [method, text] :
+       {std::pair("forward", "string keys"), std::pair("sparse", "to_dense"),
+        std::pair("quantized", "dequantize")}) {
     const auto [status, message] = failure(*model, method, {x});
     EXPECT_EQ(status, Status::unsupported) << message;
     EXPECT_NE(message.find(text), std::string::npos) << message;

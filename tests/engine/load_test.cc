@@ -136,16 +136,14 @@ TEST_P(Refused, WithASentenceThatSaysWhatToDo) {
 
 INSTANTIATE_TEST_SUITE_P(
     Files, Refused,
-    ::testing::Values(Refusal{"bad_state_dict", "torch.jit.script(model).save(path)"},
-                      Refusal{"bad_old_state_dict", "torch.jit.script(model).save(path)"},
-                      Refusal{"bad_pickled_module", "LinearPair"},
-                      Refusal{"bad_exported", "AOTInductor"},
-                      Refusal{"bad_aotinductor", "AOTInductor package"},
-                      Refusal{"bad_old_torchscript", "before 1.4"},
-                      Refusal{"bad_zip", "no TorchScript"}, Refusal{"bad_text", "no TorchScript"},
-                      Refusal{"bad_truncated_half", "truncated"},
-                      Refusal{"bad_truncated_tail", "truncated"},
-                      Refusal{"bad_truncated_start", "truncated"}),
+    ::testing::Values(
+        Refusal{"bad_state_dict", "torch.jit.script(model).save(path)"},
+        Refusal{"bad_old_state_dict", "torch.jit.script(model).save(path)"},
+        Refusal{"bad_pickled_module", "LinearPair"}, Refusal{"bad_exported", "AOTInductor"},
+        Refusal{"bad_aotinductor", "AOTInductor package"},
+        Refusal{"bad_old_torchscript", "before 1.4"}, Refusal{"bad_zip", "no TorchScript"},
+        Refusal{"bad_text", "no TorchScript"}, Refusal{"bad_truncated_half", "truncated"},
+        Refusal{"bad_truncated_tail", "truncated"}, Refusal{"bad_truncated_start", "truncated"}),
     [](const auto& instance) { return std::string(instance.param.first); });
 
 TEST(Load, RefusesAnEmptyFile) {

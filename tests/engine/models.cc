@@ -43,12 +43,14 @@ std::string unhex(const std::string& hex) {
 
 DType dtype_named(const std::string& name) {
   static const std::vector<std::pair<std::string, DType>> kNames = {
-      {"bool", DType::boolean},       {"uint8", DType::uint8},         {"uint16", DType::uint16},
-      {"uint32", DType::uint32},      {"uint64", DType::uint64},       {"int8", DType::int8},
-      {"int16", DType::int16},        {"int32", DType::int32},         {"int64", DType::int64},
-      {"float16", DType::float16},    {"bfloat16", DType::bfloat16},   {"float32", DType::float32},
-      {"float64", DType::float64},    {"complex32", DType::complex32}, {"complex64", DType::complex64},
-      {"complex128", DType::complex128}};
+      {"bool", DType::boolean},        {"uint8", DType::uint8},
+      {"uint16", DType::uint16},       {"uint32", DType::uint32},
+      {"uint64", DType::uint64},       {"int8", DType::int8},
+      {"int16", DType::int16},         {"int32", DType::int32},
+      {"int64", DType::int64},         {"float16", DType::float16},
+      {"bfloat16", DType::bfloat16},   {"float32", DType::float32},
+      {"float64", DType::float64},     {"complex32", DType::complex32},
+      {"complex64", DType::complex64}, {"complex128", DType::complex128}};
   for (const auto& [known, dtype] : kNames) {
     if (known == name) return dtype;
   }
@@ -94,7 +96,8 @@ void make_models(const fs::path& folder, const std::string& option) {
   arguments.push_back(nullptr);
   pid_t child = 0;
   if (posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments.data(), environ) != 0) {
-    throw std::runtime_error("cannot run " + program + "; set PTSECURE_PYTHON to a Python with torch");
+    throw std::runtime_error("cannot run " + program +
+                             "; set PTSECURE_PYTHON to a Python with torch");
   }
   int status = 0;
   if (waitpid(child, &status, 0) != child || status != 0) {
@@ -146,7 +149,8 @@ Value decode(const json& encoded) {
     for (const json& item : encoded) list.items.push_back(decode(item));
     return list;
   }
-  if (encoded.contains("float")) return std::strtod(encoded["float"].get<std::string>().c_str(), nullptr);
+  if (encoded.contains("float"))
+    return std::strtod(encoded["float"].get<std::string>().c_str(), nullptr);
   if (encoded.contains("tuple")) {
     Tuple tuple;
     for (const json& item : encoded["tuple"]) tuple.items.push_back(decode(item));
@@ -167,17 +171,23 @@ std::string difference(const Value& expected, const Value& found) {
     return std::string(kind_name(expected.kind())) + " expected, not " + kind_name(found.kind());
   }
   switch (expected.kind()) {
-    case ValueKind::none: return "";
-    case ValueKind::boolean: return expected.get<bool>() == found.get<bool>() ? "" : "bool";
+    case ValueKind::none:
+      return "";
+    case ValueKind::boolean:
+      return expected.get<bool>() == found.get<bool>() ? "" : "bool";
     case ValueKind::integer:
       return expected.get<std::int64_t>() == found.get<std::int64_t>() ? "" : "int";
-    case ValueKind::real: return expected.get<double>() == found.get<double>() ? "" : "float";
+    case ValueKind::real:
+      return expected.get<double>() == found.get<double>() ? "" : "float";
     case ValueKind::string:
       return expected.get<std::string>() == found.get<std::string>() ? "" : "string";
-    case ValueKind::tensor: return tensor_difference(expected.get<Tensor>(), found.get<Tensor>());
+    case ValueKind::tensor:
+      return tensor_difference(expected.get<Tensor>(), found.get<Tensor>());
     case ValueKind::list:
-    case ValueKind::tuple: return items_difference(expected.items(), found.items());
-    case ValueKind::dict: return dict_difference(expected.get<Dict>(), found.get<Dict>());
+    case ValueKind::tuple:
+      return items_difference(expected.items(), found.items());
+    case ValueKind::dict:
+      return dict_difference(expected.get<Dict>(), found.get<Dict>());
   }
   return "unknown kind";
 }

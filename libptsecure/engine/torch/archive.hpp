@@ -15,11 +15,11 @@ namespace ptsecure::torch_plugin {
 inline constexpr std::size_t kLocalHeaderSize = 30;
 
 struct Record {
-  std::string name;               // without the archive's folder, e.g. "data/0"
-  std::uint64_t header = 0;       // where its local header begins
-  std::uint64_t size = 0;         // its bytes as they are in the archive
+  std::string name;          // without the archive's folder, e.g. "data/0"
+  std::uint64_t header = 0;  // where its local header begins
+  std::uint64_t size = 0;    // its bytes as they are in the archive
   std::uint16_t full_name_size = 0;
-  bool stored = false;            // neither compressed nor encrypted
+  bool stored = false;  // neither compressed nor encrypted
   // Where its bytes begin if the archive is laid out as PyTorch's writer does (64-byte aligned,
   // record after record). To be checked against the local header before it is trusted.
   std::optional<std::uint64_t> expected_data;
@@ -54,8 +54,8 @@ class Archive {
   std::string tail_;
 };
 
-// Throws Error(Status::invalid_model), saying what the file seems to be and how to export it, unless
-// the archive holds the records of a TorchScript module.
+// Throws Error(Status::invalid_model), saying what the file seems to be and how to export it,
+// unless the archive holds the records of a TorchScript module.
 void require_torchscript(const Archive& archive, ByteSource& source);
 
 // Names what the first bytes of a file that is no zip archive look like, and what to do about it.

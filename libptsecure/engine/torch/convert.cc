@@ -25,12 +25,15 @@ class TorchOwner final : public TensorOwner {
   const at::Tensor tensor;
 };
 
-[[noreturn]] void reject(const std::string& where, const std::string& expected, const Value& found) {
+[[noreturn]] void reject(const std::string& where, const std::string& expected,
+                         const Value& found) {
   throw Error(Status::invalid_input,
               where + " must be " + expected + ", but is " + kind_name(found.kind()));
 }
 
-at::IntArrayRef as_array(const Dims& dims) { return {dims.data(), dims.size()}; }
+at::IntArrayRef as_array(const Dims& dims) {
+  return {dims.data(), dims.size()};
+}
 
 bool is_view_of(const Tensor& tensor, const at::Tensor& of) {
   return tensor.data == of.data_ptr() && scalar_type(tensor.dtype) == of.scalar_type() &&
@@ -113,7 +116,8 @@ class Taker {
         reject(where_, "an int", value);
       case c10::TypeKind::FloatType:
         if (const auto* real = value.get_if<double>()) return *real;
-        if (const auto* integer = value.get_if<std::int64_t>()) return static_cast<double>(*integer);
+        if (const auto* integer = value.get_if<std::int64_t>())
+          return static_cast<double>(*integer);
         reject(where_, "a float", value);
       case c10::TypeKind::BoolType:
         if (const auto* boolean = value.get_if<bool>()) return *boolean;
@@ -133,14 +137,19 @@ class Taker {
       case c10::TypeKind::OptionalType:
         if (value.is(ValueKind::none)) return {};
         return take(value, type->containedType(0), depth);
-      case c10::TypeKind::ListType: return take_list(value, type, depth);
-      case c10::TypeKind::TupleType: return take_tuple(value, type, depth);
-      case c10::TypeKind::DictType: return take_dict(value, type, depth);
-      case c10::TypeKind::UnionType: return take_union(value, type, depth);
+      case c10::TypeKind::ListType:
+        return take_list(value, type, depth);
+      case c10::TypeKind::TupleType:
+        return take_tuple(value, type, depth);
+      case c10::TypeKind::DictType:
+        return take_dict(value, type, depth);
+      case c10::TypeKind::UnionType:
+        return take_union(value, type, depth);
       case c10::TypeKind::DeviceObjType:
         if (const auto* text = value.get_if<std::string>()) return c10::Device(*text);
         reject(where_, "a string naming a device", value);
-      case c10::TypeKind::AnyType: return take_any(value, depth);
+      case c10::TypeKind::AnyType:
+        return take_any(value, depth);
       default:
         throw Error(Status::unsupported, where_ + " is of the type " + type->repr_str() +
                                              ", which cannot be passed from outside TorchScript");
@@ -172,7 +181,8 @@ class Taker {
       items.push_back(take(value.items()[i], types[i], depth + 1));
     }
     const auto& named = type->expectRef<c10::TupleType>();
-    if (named.schema()) return c10::ivalue::Tuple::createNamed(std::move(items), type->expect<c10::TupleType>());
+    if (named.schema())
+      return c10::ivalue::Tuple::createNamed(std::move(items), type->expect<c10::TupleType>());
     return c10::ivalue::Tuple::create(std::move(items));
   }
 
@@ -210,13 +220,20 @@ class Taker {
       throw Error(Status::limit_exceeded, where_ + " is nested more than 64 levels deep");
     }
     switch (value.kind()) {
-      case ValueKind::none: return {};
-      case ValueKind::boolean: return value.get<bool>();
-      case ValueKind::integer: return value.get<std::int64_t>();
-      case ValueKind::real: return value.get<double>();
-      case ValueKind::string: return value.get<std::string>();
-      case ValueKind::tensor: return take_tensor(value.get<Tensor>(), options_, where_, unowned_);
-      case ValueKind::list: return take_any_list(value, depth);
+      case ValueKind::none:
+        return {};
+      case ValueKind::boolean:
+        return value.get<bool>();
+      case ValueKind::integer:
+        return value.get<std::int64_t>();
+      case ValueKind::real:
+        return value.get<double>();
+      case ValueKind::string:
+        return value.get<std::string>();
+      case ValueKind::tensor:
+        return take_tensor(value.get<Tensor>(), options_, where_, unowned_);
+      case ValueKind::list:
+        return take_any_list(value, depth);
       case ValueKind::tuple: {
         std::vector<c10::IValue> items;
         for (const Value& item : value.items()) items.push_back(take_any(item, depth + 1));
@@ -244,8 +261,10 @@ class Taker {
       for (const c10::IValue& item : items) {
         equal = equal && item.type()->kind() == first->kind();
       }
-      if (equal && first->kind() == c10::TypeKind::TensorType) element = c10::TensorType::get();
-      else if (equal && first->containedTypeSize() == 0) element = first;
+      if (equal && first->kind() == c10::TypeKind::TensorType)
+        element = c10::TensorType::get();
+      else if (equal && first->containedTypeSize() == 0)
+        element = first;
     }
     c10::impl::GenericList list(element);
     for (c10::IValue& item : items) list.emplace_back(std::move(item));
@@ -347,7 +366,8 @@ Value give_dict(c10::IValue&& result, const std::string& where, int depth) {
 
 Value give(c10::IValue&& result, const std::string& where, int depth) {
   if (depth > kMaxDepth) {
-    throw Error(Status::limit_exceeded, where + " returned a value nested more than 64 levels deep");
+    throw Error(Status::limit_exceeded,
+                where + " returned a value nested more than 64 levels deep");
   }
   if (result.isTensor()) return give_tensor(std::move(result).toTensor(), where);
   if (result.isNone()) return {};
@@ -371,45 +391,78 @@ Value give(c10::IValue&& result, const std::string& where, int depth) {
 
 at::ScalarType scalar_type(DType dtype) {
   switch (dtype) {
-    case DType::boolean: return at::kBool;
-    case DType::uint8: return at::kByte;
-    case DType::uint16: return at::kUInt16;
-    case DType::uint32: return at::kUInt32;
-    case DType::uint64: return at::kUInt64;
-    case DType::int8: return at::kChar;
-    case DType::int16: return at::kShort;
-    case DType::int32: return at::kInt;
-    case DType::int64: return at::kLong;
-    case DType::float16: return at::kHalf;
-    case DType::bfloat16: return at::kBFloat16;
-    case DType::float32: return at::kFloat;
-    case DType::float64: return at::kDouble;
-    case DType::complex32: return at::kComplexHalf;
-    case DType::complex64: return at::kComplexFloat;
-    case DType::complex128: return at::kComplexDouble;
+    case DType::boolean:
+      return at::kBool;
+    case DType::uint8:
+      return at::kByte;
+    case DType::uint16:
+      return at::kUInt16;
+    case DType::uint32:
+      return at::kUInt32;
+    case DType::uint64:
+      return at::kUInt64;
+    case DType::int8:
+      return at::kChar;
+    case DType::int16:
+      return at::kShort;
+    case DType::int32:
+      return at::kInt;
+    case DType::int64:
+      return at::kLong;
+    case DType::float16:
+      return at::kHalf;
+    case DType::bfloat16:
+      return at::kBFloat16;
+    case DType::float32:
+      return at::kFloat;
+    case DType::float64:
+      return at::kDouble;
+    case DType::complex32:
+      return at::kComplexHalf;
+    case DType::complex64:
+      return at::kComplexFloat;
+    case DType::complex128:
+      return at::kComplexDouble;
   }
   throw Error(Status::invalid_input, "a tensor has an unknown element type");
 }
 
 std::optional<DType> dtype_of(at::ScalarType type) {
   switch (type) {
-    case at::kBool: return DType::boolean;
-    case at::kByte: return DType::uint8;
-    case at::kUInt16: return DType::uint16;
-    case at::kUInt32: return DType::uint32;
-    case at::kUInt64: return DType::uint64;
-    case at::kChar: return DType::int8;
-    case at::kShort: return DType::int16;
-    case at::kInt: return DType::int32;
-    case at::kLong: return DType::int64;
-    case at::kHalf: return DType::float16;
-    case at::kBFloat16: return DType::bfloat16;
-    case at::kFloat: return DType::float32;
-    case at::kDouble: return DType::float64;
-    case at::kComplexHalf: return DType::complex32;
-    case at::kComplexFloat: return DType::complex64;
-    case at::kComplexDouble: return DType::complex128;
-    default: return std::nullopt;
+    case at::kBool:
+      return DType::boolean;
+    case at::kByte:
+      return DType::uint8;
+    case at::kUInt16:
+      return DType::uint16;
+    case at::kUInt32:
+      return DType::uint32;
+    case at::kUInt64:
+      return DType::uint64;
+    case at::kChar:
+      return DType::int8;
+    case at::kShort:
+      return DType::int16;
+    case at::kInt:
+      return DType::int32;
+    case at::kLong:
+      return DType::int64;
+    case at::kHalf:
+      return DType::float16;
+    case at::kBFloat16:
+      return DType::bfloat16;
+    case at::kFloat:
+      return DType::float32;
+    case at::kDouble:
+      return DType::float64;
+    case at::kComplexHalf:
+      return DType::complex32;
+    case at::kComplexFloat:
+      return DType::complex64;
+    case at::kComplexDouble:
+      return DType::complex128;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -420,17 +473,28 @@ at::Device at_device(Device device) {
 
 std::optional<ValueKind> kind_of(const c10::Type& type) {
   switch (type.kind()) {
-    case c10::TypeKind::TensorType: return ValueKind::tensor;
-    case c10::TypeKind::IntType: return ValueKind::integer;
-    case c10::TypeKind::FloatType: return ValueKind::real;
-    case c10::TypeKind::BoolType: return ValueKind::boolean;
-    case c10::TypeKind::StringType: return ValueKind::string;
-    case c10::TypeKind::NoneType: return ValueKind::none;
-    case c10::TypeKind::ListType: return ValueKind::list;
-    case c10::TypeKind::TupleType: return ValueKind::tuple;
-    case c10::TypeKind::DictType: return ValueKind::dict;
-    case c10::TypeKind::OptionalType: return kind_of(*type.containedType(0));
-    default: return std::nullopt;
+    case c10::TypeKind::TensorType:
+      return ValueKind::tensor;
+    case c10::TypeKind::IntType:
+      return ValueKind::integer;
+    case c10::TypeKind::FloatType:
+      return ValueKind::real;
+    case c10::TypeKind::BoolType:
+      return ValueKind::boolean;
+    case c10::TypeKind::StringType:
+      return ValueKind::string;
+    case c10::TypeKind::NoneType:
+      return ValueKind::none;
+    case c10::TypeKind::ListType:
+      return ValueKind::list;
+    case c10::TypeKind::TupleType:
+      return ValueKind::tuple;
+    case c10::TypeKind::DictType:
+      return ValueKind::dict;
+    case c10::TypeKind::OptionalType:
+      return kind_of(*type.containedType(0));
+    default:
+      return std::nullopt;
   }
 }
 

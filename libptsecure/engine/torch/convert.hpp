@@ -25,8 +25,8 @@ struct TakeOptions {
 std::optional<ValueKind> kind_of(const c10::Type& type);
 
 // `where` names the argument for error messages, e.g. "input 'x' of forward". Tensors made from
-// memory that nobody owns are also put into `unowned`, so that a result sharing that memory is seen.
-// Throws Error(Status::invalid_input) when the value does not fit the type.
+// memory that nobody owns are also put into `unowned`, so that a result sharing that memory is
+// seen. Throws Error(Status::invalid_input) when the value does not fit the type.
 c10::IValue take_value(const Value& value, const c10::TypePtr& type, const TakeOptions& options,
                        const std::string& where, std::vector<at::Tensor>& unowned);
 

@@ -53,7 +53,8 @@ void rethrow_as_error(const std::string& where) {
   } catch (const torch::jit::JITException& e) {
     throw_failure(where, e.what());
   } catch (const c10::OutOfMemoryError& e) {
-    throw Error(Status::out_of_memory, where + ": not enough memory: " + last_line(e.what_without_backtrace()));
+    throw Error(Status::out_of_memory,
+                where + ": not enough memory: " + last_line(e.what_without_backtrace()));
   } catch (const c10::Error& e) {
     throw_failure(where, e.what_without_backtrace());
   } catch (const std::bad_alloc&) {

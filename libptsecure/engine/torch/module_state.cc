@@ -68,8 +68,8 @@ class Forker {
   Forker(const torch::jit::Module& module, bool copy_parameters)
       : copy_parameters_(copy_parameters) {
     // A parameter that shares memory with a buffer is copied with it, so that they still do.
-    Walk([this](const at::Tensor& tensor) { note_state(tensor); }, /*skip_parameters=*/true)(
-        module._ivalue());
+    Walk([this](const at::Tensor& tensor) { note_state(tensor); },
+         /*skip_parameters=*/true)(module._ivalue());
   }
 
   c10::IValue fork(const c10::IValue& value) {
@@ -124,7 +124,8 @@ class Forker {
     const auto [entry, added] = storages_.try_emplace(storage.unsafeGetStorageImpl());
     if (added) {
       const auto bytes = static_cast<std::int64_t>(storage.nbytes());
-      at::Tensor whole = at::empty({0}, at::TensorOptions().dtype(at::kByte).device(storage.device()));
+      at::Tensor whole =
+          at::empty({0}, at::TensorOptions().dtype(at::kByte).device(storage.device()));
       whole.set_(storage, 0, {bytes}, {1});
       entry->second = whole.clone().storage();
     }

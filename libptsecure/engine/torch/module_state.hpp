@@ -18,8 +18,8 @@ class ModuleStorages {
   explicit ModuleStorages(const torch::jit::Module& module);
 
   std::uint64_t total_bytes() const { return total_bytes_; }
-  // Throws Error(Status::invalid_model) when a tensor reaches beyond its storage, or a storage beyond
-  // the record it was read from: libtorch checks neither while loading.
+  // Throws Error(Status::invalid_model) when a tensor reaches beyond its storage, or a storage
+  // beyond the record it was read from: libtorch checks neither while loading.
   void check_bounds(const ReadAdapter& reads) const;
   // True when each of these will be written into the memory of a storage of the module.
   bool hold(std::span<const PlacedRecord> records) const;

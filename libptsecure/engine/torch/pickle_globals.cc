@@ -20,15 +20,43 @@ std::optional<Shape> shape_of(unsigned char opcode) {
   constexpr std::string_view kBare = "(.012NQR]})ublates\x81\x85\x86\x87\x88\x89\x93\x94od";
   if (kBare.find(static_cast<char>(opcode)) != std::string_view::npos) return Shape{};
   switch (opcode) {
-    case 0x80: case 'K': case 'q': case 'h': return Shape{Operand::fixed, 1};
-    case 'M': return Shape{Operand::fixed, 2};
-    case 'J': case 'r': case 'j': return Shape{Operand::fixed, 4};
-    case 'G': case 0x95: return Shape{Operand::fixed, 8};
-    case 'U': case 'C': case 0x8c: case 0x8a: return Shape{Operand::counted, 1};
-    case 'X': case 'T': case 'B': case 0x8b: return Shape{Operand::counted, 4};
-    case 0x8d: case 0x8e: return Shape{Operand::counted, 8};
-    case 'I': case 'L': case 'F': case 'S': case 'V': case 'p': case 'g': return Shape{Operand::line};
-    default: return std::nullopt;
+    case 0x80:
+    case 'K':
+    case 'q':
+    case 'h':
+      return Shape{Operand::fixed, 1};
+    case 'M':
+      return Shape{Operand::fixed, 2};
+    case 'J':
+    case 'r':
+    case 'j':
+      return Shape{Operand::fixed, 4};
+    case 'G':
+    case 0x95:
+      return Shape{Operand::fixed, 8};
+    case 'U':
+    case 'C':
+    case 0x8c:
+    case 0x8a:
+      return Shape{Operand::counted, 1};
+    case 'X':
+    case 'T':
+    case 'B':
+    case 0x8b:
+      return Shape{Operand::counted, 4};
+    case 0x8d:
+    case 0x8e:
+      return Shape{Operand::counted, 8};
+    case 'I':
+    case 'L':
+    case 'F':
+    case 'S':
+    case 'V':
+    case 'p':
+    case 'g':
+      return Shape{Operand::line};
+    default:
+      return std::nullopt;
   }
 }
 
@@ -58,9 +86,12 @@ std::optional<std::string_view> take_line(std::string_view& rest) {
 // Walks over one operand; a counted one (a string) is returned.
 std::optional<std::string_view> take_operand(std::string_view& rest, Shape shape) {
   switch (shape.operand) {
-    case Operand::none: return std::string_view();
-    case Operand::fixed: return take(rest, shape.size);
-    case Operand::line: return take_line(rest);
+    case Operand::none:
+      return std::string_view();
+    case Operand::fixed:
+      return take(rest, shape.size);
+    case Operand::line:
+      return take_line(rest);
     case Operand::counted:
       if (const auto count = take_number(rest, shape.size)) return take(rest, *count);
       return std::nullopt;
@@ -105,12 +136,11 @@ std::optional<std::vector<PickleGlobal>> pickle_globals(std::string_view rest) {
 
 std::optional<std::string> first_foreign_class(const std::vector<PickleGlobal>& globals) {
   for (const auto& [module, name] : globals) {
-    const bool tensor_machinery = module == "torch" || module == "torch._utils" ||
-                                  module == "torch._tensor" || module == "torch.storage" ||
-                                  module == "torch.serialization" || module == "collections" ||
-                                  module == "builtins" || module == "__builtin__" ||
-                                  module == "_codecs" || module == "copyreg" ||
-                                  module.starts_with("numpy");
+    const bool tensor_machinery =
+        module == "torch" || module == "torch._utils" || module == "torch._tensor" ||
+        module == "torch.storage" || module == "torch.serialization" || module == "collections" ||
+        module == "builtins" || module == "__builtin__" || module == "_codecs" ||
+        module == "copyreg" || module.starts_with("numpy");
     const bool parameter = module == "torch.nn.parameter" || module == "torch._C._nn";
     if (!tensor_machinery && !parameter) return module + "." + name;
   }

@@ -93,8 +93,8 @@ class TorchEngine final : public Engine {
 Engine* start(std::string_view build_id, const char** error) {
   if (build_id != PTSECURE_BUILD_ID) {
     static const std::string text = "it is of the build " PTSECURE_BUILD_ID
-                                    ", the ptsecure library of the build " + std::string(build_id) +
-                                    "; reinstall both together";
+                                    ", the ptsecure library of the build " +
+                                    std::string(build_id) + "; reinstall both together";
     *error = text.c_str();
     return nullptr;
   }

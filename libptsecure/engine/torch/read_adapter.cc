@@ -25,7 +25,9 @@ void prefer_huge_pages(void* begin, std::size_t size) {
 }
 
 std::size_t data_offset(const std::array<unsigned char, kLocalHeaderSize>& header) {
-  const auto at = [&](std::size_t i) { return header[i] | static_cast<std::size_t>(header[i + 1]) << 8; };
+  const auto at = [&](std::size_t i) {
+    return header[i] | static_cast<std::size_t>(header[i + 1]) << 8;
+  };
   return kLocalHeaderSize + at(kNameSizeAt) + at(kExtraSizeAt);
 }
 
@@ -42,7 +44,9 @@ ReadAdapter::ReadAdapter(ByteSource& source, const Archive& archive, bool defer_
   }
 }
 
-std::size_t ReadAdapter::size() const { return source_.size(); }
+std::size_t ReadAdapter::size() const {
+  return source_.size();
+}
 
 std::size_t ReadAdapter::read(std::uint64_t pos, void* dst, std::size_t n, const char*) const {
   try {

@@ -60,8 +60,9 @@ class TorchscriptModel final : public EngineModel {
 
   Value infer(const std::string& name, std::span<const Value> arguments) override {
     if (common_->inspect_only) {
-      throw Error(Status::invalid_argument,
-                  "the model was loaded only to be described; load it without inspect_only to run it");
+      throw Error(
+          Status::invalid_argument,
+          "the model was loaded only to be described; load it without inspect_only to run it");
     }
     const CallableMethod& method = find(name);
     try {
@@ -117,10 +118,9 @@ class TorchscriptModel final : public EngineModel {
   void take_arguments(const CallableMethod& method, std::span<const Value> arguments,
                       jit::Stack& stack, std::vector<at::Tensor>& unowned) const {
     if (arguments.size() > method.parameters.size()) {
-      throw Error(Status::invalid_input, method.name + " takes at most " +
-                                             std::to_string(method.parameters.size()) +
-                                             " inputs, but was given " +
-                                             std::to_string(arguments.size()));
+      throw Error(Status::invalid_input,
+                  method.name + " takes at most " + std::to_string(method.parameters.size()) +
+                      " inputs, but was given " + std::to_string(arguments.size()));
     }
     stack.reserve(method.parameters.size() + 1);
     stack.push_back(self_);
@@ -156,10 +156,11 @@ bool may_defer(PyTorchStreamReader& reader, const Archive& archive) {
   if (!globals || !rebuilds_plain_tensors_only(*globals)) return false;
   const std::string byte_order = read_record(reader, "byteorder");
   if (!byte_order.empty() && byte_order != "little") return false;
-  return std::none_of(archive.records().begin(), archive.records().end(), [&](const Record& record) {
-    return record.name.starts_with("code/") && record.name.ends_with(".py") &&
-           read_record(reader, record.name).find("__setstate__") != std::string::npos;
-  });
+  return std::none_of(
+      archive.records().begin(), archive.records().end(), [&](const Record& record) {
+        return record.name.starts_with("code/") && record.name.ends_with(".py") &&
+               read_record(reader, record.name).find("__setstate__") != std::string::npos;
+      });
 }
 
 class Loader {
@@ -276,9 +277,7 @@ CallableMethod callable(jit::Function& function, const Effects& effects, bool st
   CallableMethod method;
   method.name = function.name();
   method.function = &function;
-  method.take = {.device = device,
-                 .copy_tensors = effects.writes_inputs,
-                 .copy_unowned = stateful};
+  method.take = {.device = device, .copy_tensors = effects.writes_inputs, .copy_unowned = stateful};
   const auto& arguments = function.getSchema().arguments();
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     method.parameters.push_back(

@@ -7,8 +7,8 @@
 
 namespace ptsecure::torch_plugin {
 
-// Loads a TorchScript module and finishes the source (unless options.inspect_only). The module stays
-// in the mode it was saved in, training or eval; nothing is optimised or frozen.
+// Loads a TorchScript module and finishes the source (unless options.inspect_only). The module
+// stays in the mode it was saved in, training or eval; nothing is optimised or frozen.
 std::unique_ptr<EngineModel> load_torchscript(ByteSource& source, const EngineLoadOptions& options);
 
 }  // namespace ptsecure::torch_plugin

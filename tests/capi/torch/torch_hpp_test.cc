@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "ptsecure/torch.hpp"
 
@@ -100,7 +101,7 @@ TEST(TorchHpp, ModelsRunOnTheProgramsOwnLibtorch) {
   EXPECT_EQ(mappings("libtorch_cpu.so"), before);
   EXPECT_GT(before, 0);
   const at::Tensor answer = pts::to_tensor(model(pts::from_tensor(at::rand({3, 1, 8, 8}))));
-  EXPECT_EQ(answer.sizes(), (at::IntArrayRef{3, 10}));
+  EXPECT_EQ(answer.sizes().vec(), (std::vector<std::int64_t>{3, 10}));
   EXPECT_TRUE(at::allclose(answer.sum(1), at::ones({3})));
   fs::remove_all(name);
 }

@@ -79,7 +79,6 @@ class ValueView {
     if (item == nullptr) throw NotFound(PTS_NOT_FOUND, "the value has no key '" + name + "'");
     return ValueView(item);
   }
-  ValueView operator[](const char* name) const { return (*this)[std::string(name)]; }
 
   const pts_value* get() const noexcept { return value_; }
 
