@@ -157,7 +157,7 @@ void Mongod::launch() {
                                     "127.0.0.1",
                                     "--nounixsocket",
                                     "--wiredTigerCacheSizeGB",
-                                    "0.25",
+                                    "0.5",
                                     "--setParameter",
                                     "diagnosticDataCollectionEnabled=false",
                                     "--setParameter",

@@ -136,6 +136,7 @@ TEST_F(MongodbAccessTest, a_server_that_is_not_trusted_is_refused_at_once) {
 }
 
 TEST_F(MongodbAccessTest, a_stalled_tls_server_is_left_when_cancelled) {
+  open("writer:p%3Ass%2Fw%40rd")->ensure_created({});
   const auto store = open("reader:readerpass", "ca.pem", 20000ms);
   store->id({});
   server_->stop_answering();

@@ -1,0 +1,40 @@
+"""What the README shows is what the tests compile and run."""
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("PTSECURE_BUILD_DIR", ROOT / "build"))
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+def test_the_programs_are_those_of_examples() -> None:
+    assert blocks("c") == [(ROOT / "examples/c/main.c").read_text()]
+    assert blocks("cpp") == [(ROOT / "examples/cpp/main.cpp").read_text()]
+
+
+def test_links_lead_somewhere() -> None:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_commands_run_as_shown(tmp_path: Path) -> None:
+    shown = next(block for block in blocks("sh") if "ptsecure keygen" in block)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    environment = os.environ | {
+        "PATH": f"{BUILD / 'bin'}:{os.environ['PATH']}",
+        "PTSECURE_STORE": "./models",
+        "PTSECURE_KEYS": "./keys.jwks",
+    }
+    commands = [line for line in shown.splitlines() if line.startswith("ptsecure ")]
+    assert len(commands) >= 10
+    for line in commands:
+        subprocess.run(shlex.split(line), cwd=tmp_path, env=environment, check=True, timeout=120)
