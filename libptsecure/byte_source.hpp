@@ -17,9 +17,9 @@ class ByteSource {
   // ranges are decrypted straight into dst by all threads of the pool. One caller at a time.
   virtual void read(std::uint64_t pos, void* dst, std::size_t n) = 0;
 
-  // Notes that plaintext [pos, pos + n) belongs at dst and returns at once; finish() writes it
-  // there. dst must stay allocated until finish() or discard_deferred() returns. The same range may
-  // be noted for several destinations.
+  // Notes that plaintext [pos, pos + n) belongs at dst and returns at once; it is written there by
+  // finish() at the latest, possibly by a read() before. dst must stay allocated until finish() or
+  // discard_deferred() returns. The same range may be noted for several destinations.
   virtual void defer(std::uint64_t pos, void* dst, std::size_t n) = 0;
 
   // Forgets every noted destination: nothing will be written to them.
@@ -27,7 +27,8 @@ class ByteSource {
 
   // Fills every noted destination and authenticates every segment that no read has touched, in any
   // order, on all threads. Only after it has returned may what was loaded be handed to anybody.
-  // On failure the destinations hold no plaintext of a segment that failed.
+  // On failure the destinations hold no plaintext of a segment that failed. Reading, noting and
+  // finishing again afterwards is allowed.
   virtual void finish() = 0;
 };
 

@@ -105,7 +105,7 @@ run_ctest() {
 run_sanitized() {
   local kind=$1 folder=$2
   cmake -S . -B "$folder" -G Ninja -DPTSECURE_SANITIZE="$kind" -DPTSECURE_TORCH=OFF \
-    -DPTSECURE_SERVER=OFF >"$BUILD/log/configure-$kind.log" || return
+    -DPTSECURE_SERVER=OFF -DPTSECURE_CLI=OFF >"$BUILD/log/configure-$kind.log" || return
   ninja -C "$folder" -j "$JOBS" >"$BUILD/log/build-$kind.log" ||
     { tail -n 40 "$BUILD/log/build-$kind.log"; return 1; }
   UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \

@@ -70,6 +70,14 @@ class KeyFile {
 
   std::string_view text() const { return as_text({bytes_.data(), size_}); }
 
+  // Anybody may read public keys, but who can add one to them decides what is trusted.
+  void check_public() const {
+    if ((stat_.st_mode & S_IWOTH) == 0) return;
+    throw Error(Status::permission_denied, "the key file " + path_ +
+                                               " says which keys are trusted and anybody can "
+                                               "change it: run `chmod o-w " +
+                                               path_ + "`");
+  }
   void check_private(bool allow_group_read) const {
     if (stat_.st_uid != ::geteuid() && stat_.st_uid != 0) {
       throw Error(Status::permission_denied,
@@ -225,6 +233,7 @@ Keyring Keyring::load(const std::string& path, const LoadOptions& options) {
     throw Error(error.status(), "the key file " + path + ": " + error.what());
   }
   if (!encrypted && keyring->has_private()) file.check_private(options.allow_group_read);
+  if (!keyring->has_private()) file.check_public();
   return *keyring;
 }
 

@@ -90,6 +90,7 @@ class Keyring {
   Bytes verify(std::span<const RecordKind> kinds, std::string_view name, std::string_view jws,
                std::string* signer_kid = nullptr) const;
 
+  bool can_wrap() const;
   // One JWE per wrapping key of this ring. Throws no_key when there is none.
   std::vector<Wrap> wrap(ByteView dek, std::string_view key_id) const;
   // Opens the first wrap whose kid this ring holds the private key of. Throws no_key listing the

@@ -38,6 +38,11 @@ SecretBytes open(const Wrap& wrap, const Jwk& key, std::string_view key_id) {
 
 }  // namespace
 
+bool Keyring::can_wrap() const {
+  return std::any_of(entries().begin(), entries().end(),
+                     [](const Entry& entry) { return entry.use == Entry::Use::wrap; });
+}
+
 std::vector<Wrap> Keyring::wrap(ByteView dek, std::string_view key_id) const {
   if (dek.size() != kDekSize) {
     throw Error(Status::internal, "a content key must be 32 bytes");

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/registry/package_state.hpp"
 
 namespace ptsecure {
@@ -74,6 +75,14 @@ std::string readme(const Manifest& manifest, const PayloadEntry& payload, std::s
 }  // namespace
 
 void Package::export_to(const std::string& folder, const OpenOptions& options) const {
+  const PayloadEntry& payload = state_->payload();
+  const KeyBody key = state_->enabled_key(options.cancel);
+  const auto wraps = read_wraps(*state_->store, key, payload, options.cancel);
+  const SecretBytes dek = state_->keys.unwrap(wraps, payload.key_id);
+  if (!equal_constant_time(key_commitment(dek.view()), payload.key_commitment)) {
+    throw Error(Status::corrupt,
+                "the wrapped key is another one than the manifest commits to; nothing is exported");
+  }
   const fs::path root(folder);
   std::error_code failed;
   fs::create_directories(root, failed);
@@ -82,8 +91,6 @@ void Package::export_to(const std::string& folder, const OpenOptions& options) c
     throw Error(Status::already_exists,
                 folder + " is not empty; name a new or empty folder to export to");
   }
-  const PayloadEntry& payload = state_->payload();
-  const auto wraps = read_wraps(*state_->store, state_->key, payload, options.cancel);
   const Bytes digests = read_digests(*state_->store, payload, options.cancel);
   const auto blob = read_payload(*state_->store, payload, options.cancel);
 

@@ -6,6 +6,13 @@
 
 namespace ptsecure {
 
+KeyBody Package::State::enabled_key(const CancelToken& cancel) const {
+  if (Clock::now() - checked < kStatusAge) return key;
+  KeyBody now = read_key(*store, keys, payload(), cancel);
+  require_enabled(now, payload());
+  return now;
+}
+
 Package::Package(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Package::~Package() = default;
 
@@ -32,14 +39,16 @@ std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyri
   state->version = resolve(*store_, keys, Reference::parse(reference), cancel);
   state->key = read_key(*store_, keys, state->payload(), cancel);
   require_enabled(state->key, state->payload());
+  state->checked = Clock::now();
   return std::unique_ptr<Package>(new Package(std::move(state)));
 }
 
 std::unique_ptr<SealedSource> Package::open_source(const OpenOptions& options) const {
   const PayloadEntry& payload = state_->payload();
   Store& store = *state_->store;
+  const KeyBody key = state_->enabled_key(options.cancel);
   const SecretBytes dek =
-      state_->keys.unwrap(read_wraps(store, state_->key, payload, options.cancel), payload.key_id);
+      state_->keys.unwrap(read_wraps(store, key, payload, options.cancel), payload.key_id);
   OpenPayload open;
   open.entry = &payload;
   open.blob = read_payload(store, payload, options.cancel);
@@ -59,7 +68,9 @@ void Package::decrypt(const OpenOptions& options, ByteSpan out) const {
   if (out.size() != state_->payload().plaintext_size) {
     throw Error(Status::internal, "the buffer to decrypt into is not the model's size");
   }
-  const auto source = open_source(options);
+  OpenOptions whole = options;
+  whole.level = VerifyLevel::signed_;  // which of the bytes are tensors isn't known here
+  const auto source = open_source(whole);
   if (!out.empty()) source->defer(0, out.data(), out.size());
   source->finish();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -7,13 +8,21 @@
 
 namespace ptsecure {
 
+using Clock = std::chrono::steady_clock;
+
+// How old a key's status may be when a package is opened; beyond that it is read again.
+inline constexpr std::chrono::seconds kStatusAge{1};
+
 struct Package::State {
   std::shared_ptr<Store> store;
   std::shared_ptr<ThreadPool> pool;
   Keyring keys;
   VerifiedVersion version;
   KeyBody key;
+  Clock::time_point checked;  // when the key's status was read
 
+  // The key's record, read again unless it is fresh. Throws Status::revoked unless it is enabled.
+  KeyBody enabled_key(const CancelToken& cancel) const;
   const PayloadEntry& payload() const { return version.manifest->payload("model"); }
 };
 

@@ -1,6 +1,11 @@
 #include "libptsecure/registry/publish.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <new>
+#include <thread>
 
 #include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
@@ -70,6 +75,44 @@ void commit(Store& store, const Reservation& reservation, const std::string& man
   }
 }
 
+// Sets a token once its time is up, unless it is destroyed before.
+class TimeLimit {
+ public:
+  explicit TimeLimit(std::chrono::milliseconds limit)
+      : thread_([this, limit](const std::stop_token& stop) {
+          std::mutex mutex;
+          std::unique_lock lock(mutex);
+          std::condition_variable_any ended;
+          if (!ended.wait_for(lock, stop, limit, [&] { return stop.stop_requested(); }))
+            token_.cancel();
+        }) {}
+  const CancelToken& token() const { return token_; }
+
+ private:
+  CancelToken token_ = CancelToken::make();
+  std::jthread thread_;
+};
+
+// After a failure: gives the number up. False when the commit went through after all, its answer
+// having been lost. A caller who cancelled isn't kept waiting by a server that doesn't answer.
+bool give_up(Store& store, const Reservation& reservation, const std::string& manifest,
+             const CancelToken& cancel) {
+  constexpr std::chrono::milliseconds kWhenCancelled{700};
+  constexpr std::chrono::minutes kOtherwise{2};
+  try {
+    const TimeLimit limit(cancel.cancelled() ? kWhenCancelled : kOtherwise);
+    try {
+      store.abandon(reservation, limit.token());
+    } catch (const Error& error) {
+      if (error.status() != Status::conflict || manifest.empty()) return true;
+      const auto row = store.find(reservation.name, reservation.version, limit.token());
+      return !row || row->manifest != manifest;
+    }
+  } catch (const Error&) {  // the failure that led here is the one to tell
+  }
+  return true;
+}
+
 }  // namespace
 
 void check_publish(const std::string& name, const Keyring& keys, const PublishOptions& options) {
@@ -78,6 +121,11 @@ void check_publish(const std::string& name, const Keyring& keys, const PublishOp
   if (!keys.can_sign(RecordKind::manifest, name)) {
     throw Error(Status::no_key, "the keyring holds no private key that may sign manifests of '" +
                                     name + "'; publishing needs the publisher's keyring");
+  }
+  if (!keys.can_wrap()) {
+    throw Error(Status::no_key,
+                "the keyring holds no key to wrap content keys with; publishing needs "
+                "the publisher's keyring");
   }
   if (!options.alias.empty() && !keys.can_sign(RecordKind::alias, name)) {
     throw Error(Status::no_key, "the keyring holds no private key that may sign aliases of '" +
@@ -93,23 +141,18 @@ std::uint64_t seal_and_commit(Store& store, ThreadPool& pool, Manifest manifest,
   manifest.store_id = store.id(cancel);
   const SecretBytes dek = SecretBytes::random(kKeyBytes);
   const Reservation reservation = store.reserve(manifest.name, cancel);
+  std::string signed_manifest;
   try {
     const PayloadEntry entry = seal(store, pool, reservation, input, dek, progress, cancel);
     store_key(store, keys, entry, dek, cancel);
     manifest.version = reservation.version;
     manifest.created = now_rfc3339();
     manifest.payloads = {entry};
-    const std::string signed_manifest =
-        keys.sign(RecordKind::manifest, manifest.name, as_bytes(manifest.to_json()));
+    signed_manifest = keys.sign(RecordKind::manifest, manifest.name, as_bytes(manifest.to_json()));
     cancel.check();
     commit(store, reservation, signed_manifest, CancelToken());
   } catch (...) {
-    try {
-      store.abandon(reservation, CancelToken());
-    } catch (const Error& error) {
-      // The commit went through although its answer was lost: then the version is there.
-      if (error.status() == Status::conflict) return reservation.version;
-    }
+    if (!give_up(store, reservation, signed_manifest, cancel)) return reservation.version;
     throw;
   }
   return reservation.version;
@@ -131,6 +174,7 @@ std::uint64_t Registry::publish(const std::string& name, PlainInput& input, cons
     throw Error(Status::invalid_argument, "an opaque model can't be run, so it takes no sample");
   }
   input.check_unchanged();
+  options.cancel.check();
   const std::uint64_t version = seal_and_commit(*store_, *pool_, std::move(manifest), input, keys,
                                                 options.progress, options.cancel);
   if (!options.alias.empty())
@@ -143,6 +187,10 @@ void Registry::set_published_alias(const std::string& name, const std::string& a
                                    const CancelToken& cancel) const {
   try {
     set_alias(name, alias, version, "published", keys, cancel);
+  } catch (const std::bad_alloc&) {
+    throw AliasError(Status::out_of_memory,
+                     "the version is published, but memory ran out before its alias was set",
+                     version);
   } catch (const Error& error) {
     throw AliasError(error.status(),
                      "version " + std::to_string(version) + " is published, but alias '" + alias +

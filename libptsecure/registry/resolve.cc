@@ -83,18 +83,25 @@ VerifiedVersion resolve(Store& store, const Keyring& keys, const Reference& refe
 
 KeyBody read_key(Store& store, const Keyring& keys, const PayloadEntry& payload,
                  const CancelToken& cancel, std::optional<ChainRecord>* record) {
-  auto last = Records(store, keys, cancel).last(key_subject(payload.sealed_name, payload.key_id));
-  if (!last) {
+  std::vector<ChainRecord> chain =
+      Records(store, keys, cancel).all(key_subject(payload.sealed_name, payload.key_id));
+  if (chain.empty()) {
     throw Error(Status::corrupt, "the records of content key " + payload.key_id +
                                      " are missing, so its status can't be known");
   }
-  KeyBody body = KeyBody::from_record(*last);
-  if (body.name != payload.sealed_name || body.version != payload.sealed_version) {
-    throw Error(Status::untrusted, "the record of content key " + payload.key_id + " is about " +
-                                       body.name + "/" + std::to_string(body.version) +
-                                       "; somebody has moved it");
+  KeyBody body;
+  bool destroyed = false;
+  for (const ChainRecord& link : chain) {
+    body = KeyBody::from_record(link);
+    if (body.name != payload.sealed_name || body.version != payload.sealed_version) {
+      throw Error(Status::untrusted, "a record of content key " + payload.key_id + " is about " +
+                                         body.name + "/" + std::to_string(body.version) +
+                                         "; somebody has moved it");
+    }
+    destroyed = destroyed || body.status == KeyStatus::destroyed;
   }
-  if (record) *record = std::move(last);
+  if (destroyed) body.status = KeyStatus::destroyed;  // for good, whatever was written later
+  if (record) *record = std::move(chain.back());
   return body;
 }
 

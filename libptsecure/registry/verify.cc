@@ -67,7 +67,6 @@ std::optional<Error> Registry::verify(std::string_view reference, const Keyring&
   if (resolved) {
     const PayloadEntry& payload = state->payload();
     const bool key = checks.run("key records", [&] {
-      Records(*store_, keys, cancel).all(key_subject(payload.sealed_name, payload.key_id));
       state->key = read_key(*store_, keys, payload, cancel);
       require_enabled(state->key, payload);
       return "key " + payload.key_id + " is enabled";

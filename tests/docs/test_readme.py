@@ -35,6 +35,6 @@ def test_the_commands_run_as_shown(tmp_path: Path) -> None:
         "PTSECURE_KEYS": "./keys.jwks",
     }
     commands = [line for line in shown.splitlines() if line.startswith("ptsecure ")]
-    assert len(commands) >= 10
+    assert len(commands) >= 9
     for line in commands:
         subprocess.run(shlex.split(line), cwd=tmp_path, env=environment, check=True, timeout=120)

@@ -118,7 +118,7 @@ if [ "$command" = 1 ]; then
   "$work/unpacked/bin/ptsecure" version | grep -q "$version" || fail "the archive's command doesn't run"
   "$work/root/usr/bin/ptsecure" version | grep -q "$version" || fail "the packaged command doesn't run"
 fi
-dpkg-deb -f "$(find "$work/packages" -name 'libptsecure0_*.deb')" Depends | grep -q libssl3 ||
+dpkg-deb -f "$(find "$work/packages" -maxdepth 1 -name 'libptsecure0_*.deb')" Depends | grep -q libssl3 ||
   fail "libptsecure0 doesn't depend on libssl3"
 rm -rf "$work"
 echo "all of it works"

@@ -49,6 +49,16 @@ def test_stock_libraries_open_a_folder(size: int, keys: Path, tmp_path: Path) ->
     assert (tmp_path / "opened").read_bytes() == plain.read_bytes()
 
 
+def test_stock_libraries_open_exported_parts(keys: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(os.urandom(3_000_000))
+    store = tmp_path / "store"
+    ptsecure("--store", store, "--keys", keys, "publish", plain, "blob", "--format", "opaque")
+    ptsecure("--store", store, "--keys", keys, "export", "blob", tmp_path / "parts")
+    script("open_model.py", tmp_path / "parts", "blob/1", keys, tmp_path / "opened")
+    assert (tmp_path / "opened").read_bytes() == plain.read_bytes()
+
+
 def test_stock_libraries_open_mongodb(keys: Path, tmp_path: Path, server: str) -> None:
     plain = tmp_path / "plain"
     plain.write_bytes(os.urandom(3_000_000))

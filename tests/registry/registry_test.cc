@@ -1,4 +1,6 @@
+#include <atomic>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "libptsecure/crypto/jws.hpp"
 #include "libptsecure/registry/subjects.hpp"
@@ -220,6 +222,49 @@ TEST_F(RegistryTest, RecordsCantMoveBetweenChains) {
   EXPECT_EQ(status_of([&] { decrypt("digits@canary"); }), Status::untrusted);
   store.append_record({"alias", "digits", "production"}, 2, record, {});
   EXPECT_EQ(status_of([&] { decrypt("digits@production"); }), Status::untrusted);
+}
+
+TEST_F(RegistryTest, PlaintextInPlaceOfThePayloadIsRefused) {
+  const Bytes plain = model_bytes(1500000);
+  publish("digits", plain);
+  const fs::path payload = store_path() / "models/digits/1/model";
+  const std::size_t stored = read_file(payload).size();
+  write_file(payload, plain);
+  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::corrupt);
+  Bytes padded = plain;
+  padded.resize(stored);
+  write_file(payload, padded);
+  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::corrupt);
+  EXPECT_EQ(status_of([&] { decrypt("digits", nullptr, VerifyLevel::aead); }), Status::corrupt);
+}
+
+TEST_F(RegistryTest, AnUnknownKeyStatusRefuses) {
+  publish("digits", model_bytes(100));
+  fs::remove_all(store_path() / "records" / "key");
+  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::corrupt);
+}
+
+TEST_F(RegistryTest, OfTwoOperatorsAtOnceOneIsTold) {
+  publish("digits", model_bytes(100, 1));
+  publish("digits", model_bytes(100, 2));
+  constexpr int kMoves = 30;
+  std::atomic<int> moved{0};
+  std::atomic<int> told{0};
+  const auto operate = [&](std::uint64_t version) {
+    for (int i = 0; i < kMoves; ++i) {
+      const Status status =
+          status_of([&] { registry_->set_alias("digits", "production", version, "", keys_, {}); });
+      EXPECT_TRUE(status == Status::ok || status == Status::conflict) << status_name(status);
+      ++(status == Status::ok ? moved : told);
+    }
+  };
+  std::thread other(operate, 1);
+  operate(2);
+  other.join();
+  EXPECT_EQ(moved + told, 2 * kMoves);
+  EXPECT_EQ(registry_->aliases("digits", keys_, {}).at(0).sequence,
+            static_cast<std::uint64_t>(moved));
+  EXPECT_FALSE(verify("digits@production"));
 }
 
 TEST_F(RegistryTest, CopiesAreSealedAndSignedAnew) {

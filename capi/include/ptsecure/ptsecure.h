@@ -67,14 +67,14 @@ typedef int32_t pts_status;
 enum {
   PTS_OK = 0,
   PTS_INVALID_ARGUMENT = 1,   /* the call itself is wrong: bad name, bad option, NULL */
-  PTS_NOT_FOUND = 2,          /* no such store, model, version, alias or file */
+  PTS_NOT_FOUND = 2,          /* no such store, model, version, alias, method or file */
   PTS_ALREADY_EXISTS = 3,     /* the name or number is taken */
   PTS_CONFLICT = 4,           /* another writer was faster; read again, then decide */
   PTS_UNTRUSTED = 5,          /* a signature is missing, wrong, or by a key not trusted for this */
   PTS_CORRUPT = 6,            /* stored bytes are damaged, incomplete, mixed up or malformed */
   PTS_NO_KEY = 7,             /* the keyring holds no key that opens, signs or wraps this */
   PTS_REVOKED = 8,            /* the key record says disabled or destroyed */
-  PTS_ROLLBACK = 9,           /* older than what is known to have existed */
+  PTS_ROLLBACK = 9,           /* older than what is known to have existed (reserved) */
   PTS_PERMISSION_DENIED = 10, /* the system or the store refused access; a key file is too open */
   PTS_UNAVAILABLE = 11,       /* the store cannot be reached */
   PTS_TIMEOUT = 12,           /* the time limit passed */
@@ -473,7 +473,8 @@ PTS_API uint64_t pts_package_size(const pts_package* self);
 /* A ready Open Inference Protocol V2 infer request body for this model (free dimensions = 1). */
 PTS_API pts_status pts_package_example(const pts_package* self, char** out, pts_error* error);
 
-/* Decrypts the whole model to memory. */
+/* Decrypts the whole model to memory, always at level PTS_VERIFY_SIGNED: which of the bytes are
+ * tensors isn't known here. */
 PTS_API pts_status pts_package_decrypt(pts_package* self, const pts_open_options* options,
                                        pts_bytes** out, pts_progress_fn progress, void* user,
                                        pts_error* error);
@@ -485,8 +486,8 @@ typedef int32_t (*pts_sink_fn)(void* user, const void* data, size_t size);
 PTS_API pts_status pts_package_stream(pts_package* self, const pts_open_options* options,
                                       pts_sink_fn sink, void* user, pts_error* error);
 /* Writes the version's standard parts into a new or empty folder: payload.bin (Tink streaming
- * AEAD), key-N.jwe (encrypted JWK), manifest.jws, digests.bin, README.txt. Nothing is
- * decrypted. */
+ * AEAD), key-N.jwe (encrypted JWK), manifest.jws, digests.bin, README.txt. The payload isn't
+ * decrypted; the keyring must unwrap the content key, which is checked against the manifest. */
 PTS_API pts_status pts_package_export(pts_package* self, const char* folder,
                                       const pts_open_options* options, pts_progress_fn progress,
                                       void* user, pts_error* error);

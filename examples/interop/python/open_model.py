@@ -1,6 +1,7 @@
 """Opens a sealed model without ptsecure: python open_model.py STORE NAME/VERSION KEYS OUT
 
-STORE is a folder or a mongodb:// URI with a database. Prints the manifest; OUT is the model file.
+STORE is a folder, a mongodb:// URI with a database, or a folder that `ptsecure export` wrote. Prints
+the manifest; OUT is the model file.
 """
 
 import hashlib
@@ -60,6 +61,22 @@ class Database:
         return str(row["wraps"])
 
 
+def open_export(folder: Path, keys: sealed.Keyring) -> tuple[Any, bytes]:
+    """The same from the parts of one version, which hold no key status and no store id."""
+    manifest = keys.verify((folder / "manifest.jws").read_text(), ["manifest"])
+    entry = next(p for p in manifest["payloads"] if p["role"] == "model")
+    wraps = []
+    for file in sorted(folder.glob("key-*.jwe")):
+        token = file.read_text()
+        wraps.append({"kid": json.loads(sealed.unb64(token.split(".")[0]))["kid"], "jwe": token})
+    return manifest, unseal(
+        entry,
+        keys.unwrap(wraps, entry["key_id"]),
+        (folder / "payload.bin").read_bytes(),
+        (folder / "digests.bin").read_bytes(),
+    )
+
+
 def open_model(uri: str, name: str, version: int, keys: sealed.Keyring) -> tuple[Any, bytes]:
     store = Database(uri) if uri.startswith("mongodb") else Folder(uri)
     manifest = keys.verify(store.manifest(name, version), ["manifest"])
@@ -72,17 +89,20 @@ def open_model(uri: str, name: str, version: int, keys: sealed.Keyring) -> tuple
     if key["status"] != "enabled" or sealed.b64(hashlib.sha256(wraps.encode()).digest()) != key["wraps"]:
         raise ValueError("the key is not enabled, or its wrapped keys are others")
     dek = keys.unwrap(json.loads(wraps)["recipients"], entry["key_id"])
-    if sealed.b64(sealed.key_commitment(dek)) != entry["key_commitment"]:
-        raise ValueError("this is another key than the one the manifest commits to")
-
     payload = store.blob(entry["sealed_name"], entry["sealed_version"], "model")
     digests = store.blob(entry["sealed_name"], entry["sealed_version"], "model.digests")
+    return manifest, unseal(entry, dek, payload, digests)
+
+
+def unseal(entry: Any, dek: bytes, payload: bytes, digests: bytes) -> bytes:
+    if sealed.b64(sealed.key_commitment(dek)) != entry["key_commitment"]:
+        raise ValueError("this is another key than the one the manifest commits to")
     if sealed.digests(payload) != digests:
         raise ValueError("the payload's blocks are not the signed ones")
     if sealed.b64(hashlib.sha256(digests).digest()) != entry["digests_sha256"]:
         raise ValueError("the digests are not the signed ones")
     aad = sealed.associated_data(entry["sealed_name"], entry["sealed_version"])
-    return manifest, sealed.decrypt(payload, dek, aad)
+    return sealed.decrypt(payload, dek, aad)
 
 
 def main() -> None:
@@ -90,7 +110,11 @@ def main() -> None:
         sys.exit(__doc__)
     uri, reference, keys, out = sys.argv[1:]
     name, version = reference.split("/")
-    manifest, plain = open_model(uri, name, int(version), sealed.Keyring(keys))
+    ring = sealed.Keyring(keys)
+    if (Path(uri) / "payload.bin").exists():
+        manifest, plain = open_export(Path(uri), ring)
+    else:
+        manifest, plain = open_model(uri, name, int(version), ring)
     Path(out).write_bytes(plain)
     print(json.dumps(manifest, indent=1))
 

@@ -201,6 +201,7 @@ ModuleStorages::ModuleStorages(const torch::jit::Module& module) {
 
 void ModuleStorages::check_bounds(const ReadAdapter& reads) const {
   const bool tensors_fit = std::all_of(tensors_.begin(), tensors_.end(), [](const at::Tensor& t) {
+    if (t.storage().data() == nullptr && reach(t) != 0) return false;
     return reach(t) <= t.storage().nbytes();
   });
   const bool storages_fit = std::all_of(ranges_.begin(), ranges_.end(), [&](const Range& range) {
@@ -212,8 +213,14 @@ void ModuleStorages::check_bounds(const ReadAdapter& reads) const {
 }
 
 bool ModuleStorages::hold(std::span<const PlacedRecord> records) const {
-  return std::all_of(records.begin(), records.end(), [this](const PlacedRecord& record) {
-    return std::binary_search(ranges_.begin(), ranges_.end(), Range{record.destination, 0}, before);
+  // One record to one storage of just its size: memory that was freed and given out again while
+  // loading would be named twice, or with another size.
+  std::unordered_set<const void*> seen;
+  return std::all_of(records.begin(), records.end(), [&](const PlacedRecord& record) {
+    const Range wanted{record.destination, 0};
+    const auto at = std::lower_bound(ranges_.begin(), ranges_.end(), wanted, before);
+    return at != ranges_.end() && at->begin == record.destination && at->size == record.size &&
+           seen.insert(record.destination).second;
   });
 }
 

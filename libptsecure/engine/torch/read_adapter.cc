@@ -63,10 +63,18 @@ void ReadAdapter::rethrow_source_error() const {
   if (error_) std::rethrow_exception(error_);
 }
 
-void ReadAdapter::read_from_source(std::uint64_t pos, void* dst, std::size_t n) const {
+void ReadAdapter::check_range(std::uint64_t pos, std::size_t n) const {
   if (pos > source_.size() || n > source_.size() - pos) {
     throw Error(Status::invalid_model, "the model file is truncated: a record ends outside of it");
   }
+}
+
+void ReadAdapter::hand_over() const {
+  for (const Noted& noted : noted_) source_.defer(noted.pos, noted.destination, noted.size);
+}
+
+void ReadAdapter::read_from_source(std::uint64_t pos, void* dst, std::size_t n) const {
+  check_range(pos, n);
   if (pos >= archive_.tail_begin()) {
     std::memcpy(dst, archive_.tail().data() + (pos - archive_.tail_begin()), n);
     return;
@@ -89,24 +97,25 @@ bool ReadAdapter::answer_without_source(std::uint64_t pos, void* dst, std::size_
       header[kExtraSizeAt + 1] = static_cast<unsigned char>(extra >> 8);
       std::memcpy(dst, header.data(), n);
       guessed_.push_back(found->second);
-      source_.defer(pos, tensors_[found->second].real_header.data(), n);
+      note(pos, tensors_[found->second].real_header.data(), n);
       return true;
     }
   }
   if (const auto found = by_data_.find(pos); found != by_data_.end()) {
     if (n == tensors_[found->second].record->size) {
-      defer(pos, dst, n);
+      note(pos, dst, n);
+      if (n != 0) deferred_.push_back({.destination = dst, .size = n});
       return true;
     }
   }
   return false;
 }
 
-void ReadAdapter::defer(std::uint64_t pos, void* dst, std::size_t n) const {
+void ReadAdapter::note(std::uint64_t pos, void* dst, std::size_t n) const {
+  check_range(pos, n);
   if (n == 0) return;
   prefer_huge_pages(dst, n);
-  deferred_.push_back({.destination = dst, .size = n});
-  source_.defer(pos, dst, n);
+  noted_.push_back({pos, dst, n});
 }
 
 std::optional<std::size_t> ReadAdapter::size_at(const void* destination) const {

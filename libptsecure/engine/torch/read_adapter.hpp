@@ -24,7 +24,8 @@ struct PlacedRecord {
 
 // libtorch's view of a byte source. Reads of whole tensor records (data/*) can be deferred: the
 // reader is told that it has the bytes, and the source writes them into the tensor's own storage
-// later, in any order, on all threads.
+// later, in any order, on all threads. The source hears of them only in hand_over(), once it is
+// known that their memory belongs to the loaded module and not to something freed meanwhile.
 //
 // libtorch reads 30 bytes of local header before each record, which alone would decrypt a segment
 // for every tensor. While deferring, those headers are made up from the directory and the layout
@@ -40,7 +41,9 @@ class ReadAdapter final : public caffe2::serialize::ReadAdapterInterface {
   std::size_t read(std::uint64_t pos, void* dst, std::size_t n, const char* what) const override;
 
   void rethrow_source_error() const;
-  // The tensor records that the source writes when it finishes.
+  // Gives the source all that was deferred; its finish() comes next.
+  void hand_over() const;
+  // The tensor records that were deferred.
   std::span<const PlacedRecord> deferred() const { return deferred_; }
   // How many bytes the latest read to this address brought; nullopt when there was none.
   std::optional<std::size_t> size_at(const void* destination) const;
@@ -54,13 +57,20 @@ class ReadAdapter final : public caffe2::serialize::ReadAdapterInterface {
   };
   void read_from_source(std::uint64_t pos, void* dst, std::size_t n) const;
   bool answer_without_source(std::uint64_t pos, void* dst, std::size_t n) const;
-  void defer(std::uint64_t pos, void* dst, std::size_t n) const;
+  void check_range(std::uint64_t pos, std::size_t n) const;
+  void note(std::uint64_t pos, void* dst, std::size_t n) const;
 
   ByteSource& source_;
   const Archive& archive_;
   // Filled once, so that the addresses of the headers hold.
   mutable std::vector<TensorRecord> tensors_;
   std::unordered_map<std::uint64_t, std::size_t> by_header_, by_data_;
+  struct Noted {
+    std::uint64_t pos;
+    void* destination;
+    std::size_t size;
+  };
+  mutable std::vector<Noted> noted_;
   mutable std::vector<PlacedRecord> deferred_;
   mutable std::unordered_map<const void*, std::size_t> placed_;
   mutable std::vector<std::size_t> guessed_;

@@ -181,6 +181,8 @@ class Loader {
   jit::Module load() {
     if (plan() && load_deferred()) {
       if (options_.inspect_only) return *module_;
+      unfinished_ = true;
+      adapter_->hand_over();
       finish();
       if (adapter_->headers_hold()) return *module_;
     }
@@ -206,7 +208,6 @@ class Loader {
   }
 
   bool load_deferred() {
-    unfinished_ = true;
     adapter_ = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/true);
     try {
       load_module();
@@ -217,7 +218,7 @@ class Loader {
       adapter_->rethrow_source_error();
       // Told in full by the second attempt, if it fails too.
     }
-    discard();
+    module_.reset();
     return false;
   }
 
@@ -233,17 +234,13 @@ class Loader {
   void load_module() {
     module_.reset();
     jit::ExtraFilesMap no_extra_files;
-    module_ = jit::load(adapter_, device_, no_extra_files, /*load_debug_files=*/false);
+    // Onto the CPU first: only there can bounds be checked before anything is copied on.
+    module_ = jit::load(adapter_, at::Device(at::kCPU), no_extra_files, /*load_debug_files=*/false);
     const ModuleStorages storages(*module_);
     storages.check_bounds(*adapter_);
     weight_bytes_ = storages.total_bytes();
     storages_held_ = storages.hold(adapter_->deferred());
-  }
-
-  void discard() {
-    source_.discard_deferred();
-    unfinished_ = false;
-    module_.reset();
+    if (!device_.is_cpu()) module_->to(device_);
   }
 
   void finish() {
