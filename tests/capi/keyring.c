@@ -63,7 +63,7 @@ static void test_permissions(void) {
 
   CHECK_OK(pts_keyring_public(keys, &public_keys, &error));
   CHECK_OK(pts_keyring_save(public_keys, public_path, NULL, &error));
-  CHECK(chmod(public_path, 0666) == 0);
+  CHECK(chmod(public_path, 0664) == 0);
   CHECK_OK(pts_keyring_load(public_path, NULL, &loaded, &error));
   pts_keyring_destroy(&loaded);
   pts_keyring_destroy(&public_keys);

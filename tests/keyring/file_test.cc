@@ -101,10 +101,13 @@ TEST_F(KeyFileTest, PrivateKeysMustBeOutOfOthersReach) {
   }
 }
 
-TEST_F(KeyFileTest, PublicKeysMayBeReadByAll) {
+TEST_F(KeyFileTest, PublicKeysMayBeReadByAllButNotWritten) {
   Keyring::generate().split(Role::verifier).save(path());
-  fs::permissions(path(), fs::perms{0666});
+  fs::permissions(path(), fs::perms{0664});
   EXPECT_NO_THROW(Keyring::load(path(), kDefaults));
+  fs::permissions(path(), fs::perms{0666});
+  expect_error(Status::permission_denied, "chmod o-w " + path(),
+               [&] { Keyring::load(path(), kDefaults); });
 }
 
 TEST_F(KeyFileTest, SymmetricKeysCountAsPrivate) {

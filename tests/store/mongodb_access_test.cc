@@ -149,7 +149,7 @@ TEST_F(MongodbAccessTest, a_stalled_tls_server_is_left_when_cancelled) {
     const auto start = Clock::now();
     Status status = Status::ok;
     try {
-      handle->id(token);
+      handle->newest("digits", token);
     } catch (const Error& error) {
       status = error.status();
     }
