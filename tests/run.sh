@@ -68,6 +68,7 @@ check_headers() {
   for header in $(sources | grep -E '\.(hpp|h)$'); do
     # shellcheck disable=SC2086  # lists of flags
     case $header in
+      tests/*.h) compile_header gcc c99 "$header" ;;
       *.h) compile_header gcc c99 "$header" && compile_header g++ c++17 "$header" ;;
       capi/include/ptsecure/ptsecure.hpp) compile_header g++ c++17 "$header" ;;
       */engine/torch/* | */torch.hpp | tests/*) compile_header g++ c++20 "$header" $torch $mongoc ;;
@@ -101,15 +102,18 @@ run_ctest() {
   return "$status"
 }
 
+CORE_TESTS="core_test crypto_test keyring_test package_test registry_test store_test value_test"
+
 # The core without torch under a sanitizer, in a build folder of its own.
 run_sanitized() {
   local kind=$1 folder=$2
   cmake -S . -B "$folder" -G Ninja -DPTSECURE_SANITIZE="$kind" -DPTSECURE_TORCH=OFF \
     -DPTSECURE_SERVER=OFF -DPTSECURE_CLI=OFF >"$BUILD/log/configure-$kind.log" || return
-  ninja -C "$folder" -j "$JOBS" >"$BUILD/log/build-$kind.log" ||
+  # shellcheck disable=SC2086  # a list of targets
+  ninja -C "$folder" -j "$JOBS" $CORE_TESTS >"$BUILD/log/build-$kind.log" ||
     { tail -n 40 "$BUILD/log/build-$kind.log"; return 1; }
   UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
-    run_ctest "$folder"
+    run_ctest "$folder" -R "^(${CORE_TESTS// /|})"
 }
 
 run_pytest() {

@@ -309,7 +309,8 @@ TEST(Keyring, DescribesItselfWithoutSecrets) {
   EXPECT_EQ(lines[0]["private"], true);
   EXPECT_EQ(lines[2]["use"], "enc");
   EXPECT_EQ(lines[2]["crv"], "P-256");
-  for (const json& key : set_of(keyring)["keys"]) {
+  const json set = set_of(keyring);
+  for (const json& key : set["keys"]) {
     EXPECT_EQ(text.find(key["d"].get<std::string>()), std::string::npos);
   }
   EXPECT_EQ(json::parse(keyring.public_part().describe_json())[0]["private"], false);
