@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs all tests; the last line is `ptsecure: N passed, N failed`.
 #
-#   tests/run.sh                 everything
-#   tests/run.sh --quick         without clang-tidy and the sanitizer builds
+#   tests/run.sh                 everything but tidy, which takes as long as half the rest
+#   tests/run.sh --quick         without the sanitizer builds
 #   tests/run.sh STAGE...        only these, after set-up and build:
 #                                format headers tidy ctest asan tsan pytest go quickstart
 #   tests/run.sh ctest ARG...    ctest with these arguments, for example -R crypto
@@ -184,7 +184,7 @@ run_stage() {
 }
 
 main() {
-  local stages=(format headers ctest pytest go quickstart tidy asan tsan) name
+  local stages=(format headers ctest pytest go quickstart asan tsan) name
   case ${1:-} in
     -h | --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     --quick) stages=(format headers ctest pytest go quickstart) ;;
