@@ -176,7 +176,7 @@ TEST(Secret, JsonLiesInSecretMemory) {
 // Looks through the ordinary heap, freed memory included, for a secret that a parse left behind.
 TEST(Secret, ParsingLeavesNoCopyInTheHeap) {
   const std::string pattern = "Zq7-marker-that-occurs-nowhere-else-" + random_id();
-  const auto traces = [&] {
+  [[maybe_unused]] const auto traces = [&] {
     std::ifstream maps("/proc/self/maps");
     std::string line;
     std::size_t count = 0;
