@@ -47,8 +47,8 @@ class Keyring {
 
   // A JWK Set file. One with private or symmetric keys must be a regular file owned by the user or
   // root with no permission for group or others (checked on the opened descriptor); public-only
-  // sets are exempt. Throws permission_denied with the chmod that fixes it, no_key for a wrong
-  // passphrase.
+  // sets are exempt unless anybody may write them. Throws permission_denied with the chmod that
+  // fixes it, no_key for a wrong passphrase.
   static Keyring load(const std::string& path, const LoadOptions& options);
   // JWK Set, or an encrypted one (a compact JWE of it, cty jwk-set+json).
   static Keyring parse(std::string_view json, const LoadOptions& options);

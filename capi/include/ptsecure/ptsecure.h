@@ -160,7 +160,8 @@ typedef struct pts_keyring_options {
 PTS_API void pts_keyring_options_init(pts_keyring_options* options);
 
 /* Reads a JWK Set file. One that holds private or symmetric keys must be owned by the user or root
- * and closed to group and others (PTS_PERMISSION_DENIED says which chmod helps). */
+ * and closed to group and others; one of public keys only must not be writable by everybody
+ * (PTS_PERMISSION_DENIED says which chmod helps). */
 PTS_API pts_status pts_keyring_load(const char* path, const pts_keyring_options* options,
                                     pts_keyring** out, pts_error* error);
 /* The same from `size` bytes of JSON in memory. */
