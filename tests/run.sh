@@ -46,8 +46,8 @@ stage() {
 }
 
 sources() {
-  find libptsecure capi bindings examples server_example tests -name node_modules -prune -o \
-    \( -name '*.cc' -o -name '*.hpp' -o -name '*.c' -o -name '*.h' \) -print | sort
+  find . \( -path ./build -o -name '.?*' -o -name node_modules \) -prune -o \
+    \( -name '*.cc' -o -name '*.hpp' -o -name '*.c' -o -name '*.h' \) -print | sed 's|^\./||' | sort
 }
 
 check_format() { sources | xargs clang-format-19 --dry-run --Werror; }
