@@ -11,6 +11,7 @@ import json
 import pathlib
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 
 
 class Count:
@@ -27,7 +28,7 @@ class Count:
             self.passed += 1
 
 
-def add_junit(count: Count, cases) -> None:
+def add_junit(count: Count, cases: Iterable[ET.Element]) -> None:
     for case in cases:
         failed = case.find("failure") is not None or case.find("error") is not None
         skipped = case.find("skipped") is not None or case.get("result") == "skipped"
@@ -38,9 +39,10 @@ def count_ctest(result: pathlib.Path, folder: pathlib.Path) -> Count:
     count = Count()
     for test in ET.parse(result).iter("testcase"):
         failed = test.get("status") == "fail" or test.find("failure") is not None
-        inner = folder / f"{test.get('name')}.xml"
+        name = test.get("name", "?")
+        inner = folder / f"{name}.xml"
         if not inner.is_file():
-            count.add_case(test.get("name"), failed, test.get("status") in ("notrun", "disabled"))
+            count.add_case(name, failed, test.get("status") in ("notrun", "disabled"))
             continue
         before = count.failed
         add_junit(count, (c for c in ET.parse(inner).iter("testcase") if c.get("status") == "run"))

@@ -18,12 +18,16 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 SET_NAME = "rs0"
 START_SECONDS = 60
 
+Server = subprocess.Popen[bytes]
 
-def bson(document: dict) -> bytes:
+
+def bson(document: dict[str, Any]) -> bytes:
     """BSON of the few types that the commands here are made of."""
     out = b""
     for key, value in document.items():
@@ -40,7 +44,7 @@ def bson(document: dict) -> bytes:
     return struct.pack("<i", len(out) + 5) + out + b"\0"
 
 
-def command(port: int, document: dict) -> bytes:
+def command(port: int, document: dict[str, Any]) -> bytes:
     """The raw BSON of the reply to one admin command."""
     body = struct.pack("<I", 0) + b"\0" + bson({**document, "$db": "admin"})
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
@@ -81,29 +85,50 @@ def log_tail(folder: pathlib.Path) -> str:
         return "(no log)"
 
 
-def launch(mongod: str, folder: pathlib.Path, port: int, standalone: bool) -> subprocess.Popen:
+def launch(mongod: str, folder: pathlib.Path, port: int, standalone: bool) -> Server:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "data").mkdir(parents=True)
     arguments = [
-        mongod, "--dbpath", folder / "data", "--logpath", folder / "mongod.log", "--port", port,
-        "--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.5",
-        "--wiredTigerCollectionBlockCompressor", "none", "--wiredTigerJournalCompressor", "none",
-        "--setParameter", "diagnosticDataCollectionEnabled=false",
-        "--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0",
+        mongod,
+        "--dbpath",
+        folder / "data",
+        "--logpath",
+        folder / "mongod.log",
+        "--port",
+        port,
+        "--bind_ip",
+        "127.0.0.1",
+        "--nounixsocket",
+        "--wiredTigerCacheSizeGB",
+        "0.5",
+        "--wiredTigerCollectionBlockCompressor",
+        "none",
+        "--wiredTigerJournalCompressor",
+        "none",
+        "--setParameter",
+        "diagnosticDataCollectionEnabled=false",
+        "--setParameter",
+        "shutdownTimeoutMillisForSignaledShutdown=0",
     ]
     if not standalone:
         arguments += ["--replSet", SET_NAME, "--oplogSize", "256"]
-    process = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               start_new_session=True)
+    process = subprocess.Popen(
+        [str(a) for a in arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     folder.with_suffix(".pid").write_text(f"{process.pid}\n")
     return process
 
 
-def wait_until(processes: list, folders: list, ready) -> None:
+def wait_until(
+    processes: list[Server], folders: list[pathlib.Path], ready: Callable[[], bool]
+) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        for process, folder in zip(processes, folders):
+        for process, folder in zip(processes, folders, strict=True):
             if process.poll() is not None:
                 raise RuntimeError(f"mongod ended with {process.returncode}:\n{log_tail(folder)}")
         try:
@@ -122,16 +147,21 @@ def is_primary(port: int) -> bool:
 def start_once(root: pathlib.Path, mongod: str, nodes: int, standalone: bool) -> str:
     ports = free_ports(nodes)
     folders = [root / f"node{i}" for i in range(nodes)]
-    processes = [launch(mongod, f, p, standalone) for f, p in zip(folders, ports)]
+    processes = [launch(mongod, f, p, standalone) for f, p in zip(folders, ports, strict=True)]
     wait_until(processes, folders, lambda: all(command(p, {"ping": 1}) for p in ports))
     hosts = [f"127.0.0.1:{port}" for port in ports]
     if standalone:
         return f"mongodb://{hosts[0]}/"
-    command(ports[0], {"replSetInitiate": {
-        "_id": SET_NAME,
-        "members": [{"_id": i, "host": host} for i, host in enumerate(hosts)],
-        "settings": {"electionTimeoutMillis": 2000},
-    }})
+    command(
+        ports[0],
+        {
+            "replSetInitiate": {
+                "_id": SET_NAME,
+                "members": [{"_id": i, "host": host} for i, host in enumerate(hosts)],
+                "settings": {"electionTimeoutMillis": 2000},
+            }
+        },
+    )
     wait_until(processes, folders, lambda: any(is_primary(port) for port in ports))
     return f"mongodb://{','.join(hosts)}/?replicaSet={SET_NAME}"
 
@@ -170,7 +200,7 @@ def start(root: pathlib.Path, options: argparse.Namespace) -> str:
         sys.exit("mongod.py: --standalone is one server")
     mongod = find_mongod(options.mongod)
     root.mkdir(parents=True, exist_ok=True)
-    for attempt in range(3):  # another process may take a port between finding and using it
+    for _ in range(3):  # another process may take a port between finding and using it
         stop(root)
         try:
             return start_once(root, mongod, options.nodes, options.standalone)

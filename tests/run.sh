@@ -4,7 +4,7 @@
 #   tests/run.sh                 everything but tidy, which takes as long as half the rest
 #   tests/run.sh --quick         without the sanitizer builds
 #   tests/run.sh STAGE...        only these, after set-up and build:
-#                                format headers tidy ctest asan tsan pytest go quickstart
+#                                format lint headers tidy ctest asan tsan pytest go quickstart
 #   tests/run.sh ctest ARG...    ctest with these arguments, for example -R crypto
 #   tests/run.sh fuzz SECONDS    each fuzz target that long with libFuzzer
 #
@@ -45,12 +45,27 @@ stage() {
   return "$status"
 }
 
+# Our own files with one of these endings.
 sources() {
+  local ending names=()
+  for ending in "$@"; do names+=(-o -name "*.$ending"); done
   find . \( -path ./build -o -name '.?*' -o -name node_modules \) -prune -o \
-    \( -name '*.cc' -o -name '*.hpp' -o -name '*.c' -o -name '*.h' \) -print | sed 's|^\./||' | sort
+    \( "${names[@]:1}" \) -print | sed 's|^\./||' | sort
 }
 
-check_format() { sources | xargs clang-format-19 --dry-run --Werror; }
+check_format() { sources cc hpp c h | xargs clang-format-19 --dry-run --Werror; }
+
+# Style and types of all Python; .ruff.toml and .mypy.ini say which.
+check_python() {
+  local python good=0 bad=0 check
+  mapfile -t python < <(sources py pyi)
+  for check in "ruff check ." "ruff format --check ." "mypy ${python[*]}"; do
+    # shellcheck disable=SC2086  # a command and its arguments
+    if "$PTSECURE_PYTHON" -m $check; then good=$((good + 1)); else bad=$((bad + 1)); fi
+  done
+  echo "$good $bad 0" >"$counts"
+  ((bad == 0))
+}
 
 # Compiles a file that holds nothing but two includes of the header.
 compile_header() {
@@ -65,7 +80,7 @@ check_headers() {
   local torch=${PTSECURE_TORCH_DIR:?} bad=0 good=0 header mongoc
   torch="-isystem $torch/include -isystem $torch/include/torch/csrc/api/include"
   mongoc=$(pkg-config --cflags libmongoc-1.0 | sed 's/-I/-isystem /g')
-  for header in $(sources | grep -E '\.(hpp|h)$'); do
+  for header in $(sources hpp h); do
     # shellcheck disable=SC2086  # lists of flags
     case $header in
       tests/*.h) compile_header gcc c99 "$header" ;;
@@ -173,6 +188,7 @@ run_fuzz() {
 run_stage() {
   case $1 in
     format) stage format check_format ;;
+    lint) stage lint check_python ;;
     headers) stage headers check_headers ;;
     tidy) stage tidy check_tidy ;;
     ctest) stage ctest run_ctest "$BUILD" ;;
@@ -190,10 +206,10 @@ run_stage() {
 }
 
 main() {
-  local stages=(format headers ctest pytest go quickstart asan tsan) name
+  local stages=(format lint headers ctest pytest go quickstart asan tsan) name
   case ${1:-} in
     -h | --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-    --quick) stages=(format headers ctest pytest go quickstart) ;;
+    --quick) stages=(format lint headers ctest pytest go quickstart) ;;
     ctest | fuzz) stages=() ;;
     ?*) stages=("$@") ;;
   esac

@@ -11,6 +11,7 @@ import os
 import pathlib
 import sys
 import zipfile
+from collections.abc import Iterator
 
 WINDOW = 24
 WINDOWS = 200
@@ -19,7 +20,7 @@ WINDOWS = 200
 def windows(data: bytes) -> set[bytes]:
     """Short runs of bytes from all over the file; none that could be anywhere, like zeros."""
     step = max(1, (len(data) - WINDOW) // WINDOWS)
-    found = (data[i:i + WINDOW] for i in range(0, len(data) - WINDOW, step))
+    found = (data[i : i + WINDOW] for i in range(0, len(data) - WINDOW, step))
     return {piece for piece in found if len(set(piece)) > WINDOW // 3}
 
 
@@ -29,7 +30,7 @@ def model_pieces(path: str) -> set[bytes]:
     return names | windows(pathlib.Path(path).read_bytes())
 
 
-def files_of(paths: list[str]):
+def files_of(paths: list[str]) -> Iterator[pathlib.Path]:
     for path in map(pathlib.Path, paths):
         yield from (p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
 

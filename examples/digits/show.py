@@ -7,6 +7,7 @@ ANSWERS.json is what `ptsecure infer --json` printed. Needs nothing but Python.
 
 import json
 import sys
+from collections.abc import Sequence
 
 import npy
 
@@ -15,9 +16,9 @@ PER_ROW = 4
 SIDE = 8
 
 
-def picture(pixels) -> list[str]:
+def picture(pixels: Sequence[float]) -> list[str]:
     """Eight lines, two characters a pixel so that it looks square."""
-    rows = (pixels[i * SIDE:(i + 1) * SIDE] for i in range(SIDE))
+    rows = (pixels[i * SIDE : (i + 1) * SIDE] for i in range(SIDE))
     return ["".join(SHADES[round(p * (len(SHADES) - 1))] * 2 for p in row) for row in rows]
 
 
@@ -26,9 +27,11 @@ def read_scores(path: str) -> list[list[float]]:
         output = json.load(file)["outputs"][0]
     count, classes = output["shape"]
     data = output["data"]
-    if data and isinstance(data[0], list):
-        return data
-    return [data[i * classes:(i + 1) * classes] for i in range(count)]
+    return (
+        data
+        if data and isinstance(data[0], list)
+        else [data[i * classes : (i + 1) * classes] for i in range(count)]
+    )
 
 
 def main() -> int:
@@ -39,15 +42,15 @@ def main() -> int:
         print(f"{len(scores)} answers to {len(labels)} pictures", file=sys.stderr)
         return 1
     answers = [max(range(len(row)), key=row.__getitem__) for row in scores]
-    wrong = [i for i, (a, b) in enumerate(zip(answers, labels)) if a != b]
+    wrong = [i for i, (a, b) in enumerate(zip(answers, labels, strict=True)) if a != b]
     # Some taken at even distances, and some that went wrong, if any did.
     shown = list(range(0, len(labels), len(labels) // 6))[:6] + wrong[:2]
 
     for start in range(0, len(shown), PER_ROW):
-        group = shown[start:start + PER_ROW]
-        art = [picture(pixels[i * SIDE**2:(i + 1) * SIDE**2]) for i in group]
+        group = shown[start : start + PER_ROW]
+        art = [picture(pixels[i * SIDE**2 : (i + 1) * SIDE**2]) for i in group]
         print()
-        for lines in zip(*art):
+        for lines in zip(*art, strict=True):
             print("  " + "   ".join(f"{line:<16}" for line in lines).rstrip())
         captions = []
         for i in group:

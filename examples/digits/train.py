@@ -26,9 +26,14 @@ class Digits(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(32, 48, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(1, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 48, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
         )
         self.classifier = nn.Sequential(
             nn.Flatten(), nn.Dropout(0.3), nn.Linear(48 * 2 * 2, 64), nn.ReLU(), nn.Linear(64, 10)
@@ -46,7 +51,9 @@ def shifted(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     padded = nn.functional.pad(images, (1, 1, 1, 1))
     rows = torch.randint(0, 3, (len(images),), generator=generator).tolist()
     columns = torch.randint(0, 3, (len(images),), generator=generator).tolist()
-    return torch.stack([p[:, r:r + 8, c:c + 8] for p, r, c in zip(padded, rows, columns)])
+    return torch.stack(
+        [p[:, r : r + 8, c : c + 8] for p, r, c in zip(padded, rows, columns, strict=True)]
+    )
 
 
 def train(images: torch.Tensor, labels: torch.Tensor) -> Digits:
@@ -66,22 +73,33 @@ def train(images: torch.Tensor, labels: torch.Tensor) -> Digits:
 
 
 def save(model: nn.Module, path: pathlib.Path) -> None:
-    """TorchScript without the debug records, which hold the paths of this machine's source files."""
+    """TorchScript without the debug records, which hold paths of this machine's source files."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         torch.jit.script(model).save(str(path))
     reader = torch._C.PyTorchFileReader(str(path))
-    records = {name: reader.get_record(name) for name in reader.get_all_records()
-               if name.startswith(("data", "code/", "constants")) and not name.endswith(".debug_pkl")}
+    records = {
+        name: reader.get_record(name)
+        for name in reader.get_all_records()
+        if name.startswith(("data", "code/", "constants")) and not name.endswith(".debug_pkl")
+    }
     writer = torch._C.PyTorchFileWriter(str(path))
     for name, data in records.items():
         writer.write_record(name, data, len(data))
     writer.write_end_of_file()
 
 
-def request(images: torch.Tensor) -> dict:
-    return {"inputs": [{"name": "images", "datatype": "FP32", "shape": list(images.shape),
-                        "data": images.flatten().tolist()}]}
+def request(images: torch.Tensor) -> dict[str, object]:
+    return {
+        "inputs": [
+            {
+                "name": "images",
+                "datatype": "FP32",
+                "shape": list(images.shape),
+                "data": images.flatten().tolist(),
+            }
+        ]
+    }
 
 
 def main() -> None:

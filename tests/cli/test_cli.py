@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BUILD, DIGITS, Command, database
+
+from tests.cli.command import BUILD, DIGITS, Command, database
 
 MODEL = DIGITS / "digits.pt"
 SAMPLE = DIGITS / "sample.npy"
@@ -129,7 +130,9 @@ def test_a_passphrase_protects_a_keyring(folder: Command, tmp_path: Path) -> Non
     folder.ok("keys", "show", locked, PTSECURE_PASSPHRASE="correct horse")
 
 
-def test_what_is_no_torchscript_is_refused_with_the_way_out(folder: Command, tmp_path: Path) -> None:
+def test_what_is_no_torchscript_is_refused_with_the_way_out(
+    folder: Command, tmp_path: Path
+) -> None:
     torch = pytest.importorskip("torch", reason="tests/run.sh installs torch", exc_type=ImportError)
     state = tmp_path / "state.pt"
     torch.save({"weight": torch.zeros(3)}, state)
@@ -182,7 +185,9 @@ def test_copying_between_stores(folder: Command, tmp_path: Path, mongod: str) ->
     back = str(tmp_path / "back")
     folder.ok("copy", "digits", "--to", back, PTSECURE_STORE=production)
     here = folder.ok("infer", "digits", "--input", SAMPLE)
-    assert json.loads(folder.ok("infer", "digits", "--input", SAMPLE, PTSECURE_STORE=back)) == json.loads(here)
+    assert json.loads(
+        folder.ok("infer", "digits", "--input", SAMPLE, PTSECURE_STORE=back)
+    ) == json.loads(here)
 
 
 def test_any_bytes_can_be_kept(command: Command, tmp_path: Path) -> None:
@@ -201,7 +206,9 @@ def test_a_killed_publish_leaves_no_version(command: Command, tmp_path: Path) ->
     pick = random.Random(7)
     killed = 0
     for _ in range(12):
-        process = subprocess.Popen(arguments, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            arguments, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         time.sleep(pick.uniform(0.01, 0.25))
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
@@ -211,7 +218,9 @@ def test_a_killed_publish_leaves_no_version(command: Command, tmp_path: Path) ->
     assert killed > 0
     command.ok("publish", big, "blob", "--format", "opaque")
     command.ok("verify", "blob")
-    numbers = [row["version"] for row in json.loads(command.ok("list", "blob", "--json"))["versions"]]
+    numbers = [
+        row["version"] for row in json.loads(command.ok("list", "blob", "--json"))["versions"]
+    ]
     assert len(numbers) == len(set(numbers))
 
 
@@ -219,9 +228,18 @@ def test_two_publishers_get_different_numbers(command: Command, tmp_path: Path) 
     blob = tmp_path / "blob.bin"
     blob.write_bytes(os.urandom(3_000_000))
     env = os.environ | {"PTSECURE_STORE": command.store, "PTSECURE_KEYS": str(command.keys)}
-    arguments = [str(BUILD / "bin" / "ptsecure"), "publish", str(blob), "blob", "--format", "opaque"]
+    arguments = [
+        str(BUILD / "bin" / "ptsecure"),
+        "publish",
+        str(blob),
+        "blob",
+        "--format",
+        "opaque",
+    ]
     processes = [
-        subprocess.Popen(arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(6)
     ]
     outputs = [process.communicate(timeout=120) for process in processes]

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Command
+
+from tests.cli.command import Command
 
 torch = pytest.importorskip("torch", reason="tests/run.sh installs torch", exc_type=ImportError)
 from torch import Tensor, nn  # noqa: E402
@@ -73,7 +74,9 @@ def leaves(value: Any) -> list[np.ndarray[Any, Any]]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_answers_are_those_of_the_plaintext_model(name: str, command: Command, tmp_path: Path) -> None:
+def test_answers_are_those_of_the_plaintext_model(
+    name: str, command: Command, tmp_path: Path
+) -> None:
     make, sample = MODELS[name]
     model, x = make(), sample()
     file, image = tmp_path / "model.pt", tmp_path / "x.npy"
@@ -83,7 +86,9 @@ def test_answers_are_those_of_the_plaintext_model(name: str, command: Command, t
     command.ok("publish", file, name, "--sample", image)
     command.ok("verify", name)
     for level in ["signed", "aead"]:
-        outputs = json.loads(command.ok("infer", name, "--input", image, "--verify", level))["outputs"]
+        outputs = json.loads(command.ok("infer", name, "--input", image, "--verify", level))[
+            "outputs"
+        ]
         assert len(outputs) == len(expected)
         for output, wanted in zip(outputs, expected, strict=True):
             got = np.array(output["data"], dtype=np.float32).reshape(output["shape"])
@@ -110,6 +115,11 @@ def test_int_and_str_inputs_come_from_json(folder: Command, tmp_path: Path) -> N
     folder.ok("publish", file, "mixed", "--sample", ask("each"))
     answer = json.loads(folder.ok("infer", "mixed", "--input", ask("each")))["outputs"][0]
     wanted = model(x, 3, "each").detach().numpy()
-    np.testing.assert_allclose(np.array(answer["data"]).reshape(wanted.shape), wanted, rtol=1e-3, atol=1e-5)
-    kinds = {spec["name"]: spec.get("kind") for spec in json.loads(folder.ok("show", "mixed", "--json"))["inputs"]}
+    np.testing.assert_allclose(
+        np.array(answer["data"]).reshape(wanted.shape), wanted, rtol=1e-3, atol=1e-5
+    )
+    kinds = {
+        spec["name"]: spec.get("kind")
+        for spec in json.loads(folder.ok("show", "mixed", "--json"))["inputs"]
+    }
     assert kinds == {"x": "tensor", "times": "int", "mode": "string"}

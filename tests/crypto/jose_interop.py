@@ -8,6 +8,8 @@ import json
 import os
 import pathlib
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import joserfc.jwe
 import joserfc.jwk
@@ -25,58 +27,63 @@ ENCS = [
     "A192CBC-HS384",
     "A256CBC-HS512",
 ]
-CEK_SIZE = dict(zip(ENCS, (16, 24, 32, 32, 48, 64)))
+CEK_SIZE = dict(zip(ENCS, (16, 24, 32, 32, 48, 64), strict=True))
+OCT_WRAPS = {
+    16: ["A128KW", "A128GCMKW"],
+    24: ["A192KW", "A192GCMKW"],
+    32: ["A256KW", "A256GCMKW"],
+}
 WRAPS = {
-    "oct": {
-        16: ["A128KW", "A128GCMKW"],
-        24: ["A192KW", "A192GCMKW"],
-        32: ["A256KW", "A256GCMKW"],
-    },
+    "oct": [alg for algs in OCT_WRAPS.values() for alg in algs],
     "RSA": ["RSA-OAEP", "RSA-OAEP-256"],
     "EC": ["ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW"],
 }
 PBES2 = ["PBES2-HS256+A128KW", "PBES2-HS384+A192KW", "PBES2-HS512+A256KW"]
 PASSWORD = "correct horse battery staple"
-EVERY_ALG = [*sum(WRAPS["oct"].values(), []), *WRAPS["RSA"], *WRAPS["EC"], *PBES2, "dir"]
+EVERY_ALG = [*(alg for algs in WRAPS.values() for alg in algs), *PBES2, "dir"]
 SIGNATURES = ["EdDSA", "Ed25519", "ES256"]
 
 
-def joserfc_registry():
+def joserfc_registry() -> joserfc.jwe.JWERegistry:
     return joserfc.jwe.JWERegistry(algorithms=EVERY_ALG + ENCS + ["DEF"])
 
 
-def joserfc_key(key: dict):
+def joserfc_key(key: dict[str, Any]) -> Any:
     return joserfc.jwk.import_key(key)
 
 
-def jwcrypto_key(key: dict):
+def jwcrypto_key(key: dict[str, Any]) -> Any:
     return jwcrypto_jwk.JWK(**key)
 
 
-def open_with_joserfc(text: str, key: dict) -> bytes:
+def open_with_joserfc(text: str, key: dict[str, Any]) -> bytes:
     imported = joserfc_key(key)
-    return joserfc.jwe.decrypt_compact(text, imported, registry=joserfc_registry()).plaintext
+    opened = joserfc.jwe.decrypt_compact(text, imported, registry=joserfc_registry())
+    assert opened.plaintext is not None
+    return opened.plaintext
 
 
-def open_with_jwcrypto(text: str, key: dict) -> bytes:
+def open_with_jwcrypto(text: str, key: dict[str, Any]) -> bytes:
     token = jwcrypto_jwe.JWE(algs=EVERY_ALG + ENCS)
     token.deserialize(text, jwcrypto_key(key))
-    return token.payload
+    payload: bytes = token.payload
+    return payload
 
 
-def password_key(password: str) -> dict:
+def password_key(password: str) -> dict[str, Any]:
     return {"kty": "oct", "k": base64url_encode(password)}
 
 
-def verify_with_joserfc(text: str, key: dict) -> bytes:
+def verify_with_joserfc(text: str, key: dict[str, Any]) -> bytes:
     return joserfc.jws.deserialize_compact(text, joserfc_key(key), algorithms=SIGNATURES).payload
 
 
-def verify_with_jwcrypto(text: str, key: dict) -> bytes:
+def verify_with_jwcrypto(text: str, key: dict[str, Any]) -> bytes:
     token = jwcrypto_jws.JWS()
     token.allowed_algs = SIGNATURES
     token.deserialize(text, jwcrypto_key(key))
-    return token.payload
+    payload: bytes = token.payload
+    return payload
 
 
 def check(folder: pathlib.Path) -> None:
@@ -98,8 +105,8 @@ def check(folder: pathlib.Path) -> None:
             assert reader(each["text"], each["key"]) == payload, (reader, each["text"][:60])
 
 
-def keys_to_encrypt_to():
-    for size, algs in WRAPS["oct"].items():
+def keys_to_encrypt_to() -> Iterator[tuple[dict[str, Any], list[Any]]]:
+    for size, algs in OCT_WRAPS.items():
         yield {"kty": "oct", "k": base64url_encode(os.urandom(size))}, algs
     rsa = jwcrypto_jwk.JWK.generate(kty="RSA", size=2048)
     yield json.loads(rsa.export(private_key=True)), WRAPS["RSA"]
@@ -112,19 +119,20 @@ def keys_to_encrypt_to():
         yield key, [("dir", enc)]
 
 
-def write_with_joserfc(header: dict, plaintext: bytes, key: dict) -> str:
+def write_with_joserfc(header: dict[str, Any], plaintext: bytes, key: dict[str, Any]) -> str:
     return joserfc.jwe.encrypt_compact(
         header, plaintext, joserfc_key(key), registry=joserfc_registry()
     )
 
 
-def write_with_jwcrypto(header: dict, plaintext: bytes, key: dict) -> str:
+def write_with_jwcrypto(header: dict[str, Any], plaintext: bytes, key: dict[str, Any]) -> str:
     token = jwcrypto_jwe.JWE(plaintext, json.dumps(header), algs=EVERY_ALG + ENCS)
     token.add_recipient(jwcrypto_key(key))
-    return token.serialize(compact=True)
+    text: str = token.serialize(compact=True)
+    return text
 
 
-def write_json_with_jwcrypto(plaintext: bytes, keys: list) -> dict:
+def write_json_with_jwcrypto(plaintext: bytes, keys: list[Any]) -> dict[str, Any]:
     token = jwcrypto_jwe.JWE(
         plaintext, json.dumps({"enc": "A256GCM"}), aad=b"more", algs=EVERY_ALG + ENCS
     )
@@ -138,7 +146,7 @@ def write_json_with_jwcrypto(plaintext: bytes, keys: list) -> dict:
 
 
 def make(folder: pathlib.Path) -> None:
-    theirs = {"jwe": [], "password": [], "json": [], "jws": []}
+    theirs: dict[str, list[Any]] = {"jwe": [], "password": [], "json": [], "jws": []}
     for key, algs in keys_to_encrypt_to():
         for alg in algs:
             encs = ENCS

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import sys
+from collections.abc import Iterator
 
 from tink import (
     TinkError,
@@ -50,12 +51,13 @@ def primitive(dek: bytes) -> streaming_aead.StreamingAead:
 
 def tink_open(dek: bytes, associated_data: bytes, stored: bytes) -> bytes:
     with primitive(dek).new_decrypting_stream(io.BytesIO(stored), associated_data) as stream:
-        return stream.read()
+        plaintext: bytes = stream.read()
+        return plaintext
 
 
 def tink_seal(dek: bytes, associated_data: bytes, plaintext: bytes) -> bytes:
     class Sink(io.BytesIO):
-        def close(self):  # keep the bytes when the stream closes its destination
+        def close(self) -> None:  # keep the bytes when the stream closes its destination
             self.sealed = self.getvalue()
             super().close()
 
@@ -67,7 +69,7 @@ def tink_seal(dek: bytes, associated_data: bytes, plaintext: bytes) -> bytes:
     return sink.sealed
 
 
-def cases(folder: pathlib.Path):
+def cases(folder: pathlib.Path) -> Iterator[tuple[str, bytes, bytes, bytes]]:
     listed = json.loads((folder / "cases.json").read_text())
     assert listed, "no cases"
     for case in listed:

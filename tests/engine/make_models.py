@@ -11,16 +11,18 @@ import shutil
 import sys
 import warnings
 import zipfile
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
+
+Calls = List[Tuple[str, List[Any]]]  # method, arguments
 
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)  # the tests ask for one thread too, so that sums add up in one order
 
 
-def encode(value):
+def encode(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
@@ -43,12 +45,12 @@ def encode(value):
     raise TypeError(type(value))
 
 
-def decode_floats(encoded):
+def decode_floats(encoded: Any) -> Tensor:
     raw = bytearray.fromhex(encoded["bytes"])
     return torch.frombuffer(raw, dtype=torch.float32).reshape(encoded["shape"]).clone()
 
 
-def save(folder, name, module, calls):
+def save(folder: str, name: str, module: nn.Module, calls: Calls) -> None:
     """Calls are (method, arguments); the answers come from the file that was written."""
     path = os.path.join(folder, name + ".pt")
     if not isinstance(module, torch.jit.ScriptModule):
@@ -57,7 +59,7 @@ def save(folder, name, module, calls):
     answer(folder, name, calls)
 
 
-def answer(folder, name, calls):
+def answer(folder: str, name: str, calls: Calls) -> None:
     loaded = torch.jit.load(os.path.join(folder, name + ".pt"), map_location="cpu")
     cases = []
     with torch.inference_mode():
@@ -70,11 +72,11 @@ def answer(folder, name, calls):
 
 
 class Linear(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(4, 3)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.layer(x)
 
 
@@ -84,7 +86,7 @@ class Lstm(nn.Module):
     h: Tensor
     c: Tensor
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.lstm = nn.LSTM(8, 16)
         self.register_buffer("h", torch.zeros(1, 1, 16))
@@ -97,7 +99,7 @@ class Lstm(nn.Module):
         return y
 
     @torch.jit.export
-    def reset_states(self):
+    def reset_states(self) -> None:
         self.h.zero_()
         self.c.zero_()
 
@@ -111,7 +113,7 @@ class AssignedState(nn.Module):
 
     h: Tensor
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.h = torch.zeros(3)
         self.steps = 0
@@ -125,7 +127,7 @@ class AssignedState(nn.Module):
 class KeepsInput(nn.Module):
     last: Tensor
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.last = torch.zeros(3)
 
@@ -138,7 +140,7 @@ class KeepsInput(nn.Module):
 class Counter(nn.Module):
     count: Tensor
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
@@ -150,7 +152,7 @@ class Counter(nn.Module):
 class Caches(nn.Module):
     """State in containers: a list that grows, a dict of tensors, views of one storage."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.seen: List[Tensor] = [torch.zeros(2)]
         self.sums: Dict[str, Tensor] = {"all": torch.zeros(2)}
@@ -168,7 +170,7 @@ class Caches(nn.Module):
 class ElementState(nn.Module):
     """Changes buffers through a list made in forward."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("a", torch.zeros(2))
         self.register_buffer("b", torch.zeros(2))
@@ -180,7 +182,7 @@ class ElementState(nn.Module):
 
 
 class ParameterState(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(2))
 
@@ -251,7 +253,7 @@ class NoParameters(nn.Module):
 
 
 class Exported(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(4, 2)
 
@@ -278,17 +280,17 @@ class NoForward(nn.Module):
 class SetState(nn.Module):
     """Looks at its tensor's bytes while it is being loaded."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.weight = torch.arange(1, 9).float()
         self.total = 0.0
 
     @torch.jit.export
-    def __getstate__(self):
+    def __getstate__(self) -> Tuple[Tensor, bool]:
         return (self.weight, self.training)
 
     @torch.jit.export
-    def __setstate__(self, state: Tuple[Tensor, bool]):
+    def __setstate__(self, state: Tuple[Tensor, bool]) -> None:
         self.weight = state[0] * 2
         self.total = float(state[0].sum().item())
         self.training = state[1]
@@ -298,12 +300,16 @@ class SetState(nn.Module):
 
 
 class PerChannel(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer(
             "q",
             torch.quantize_per_channel(
-                torch.randn(4, 8), torch.rand(4) + 0.1, torch.zeros(4, dtype=torch.int64), 0, torch.qint8
+                torch.randn(4, 8),
+                torch.rand(4) + 0.1,
+                torch.zeros(4, dtype=torch.int64),
+                0,
+                torch.qint8,
             ),
         )
 
@@ -312,7 +318,7 @@ class PerChannel(nn.Module):
 
 
 class SparseBuffer(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("s", torch.eye(4).to_sparse())
 
@@ -321,7 +327,7 @@ class SparseBuffer(nn.Module):
 
 
 class DTypes(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("half_values", torch.randn(5).half())
         self.register_buffer("brain_values", torch.randn(5).bfloat16())
@@ -353,7 +359,7 @@ class AllDTypes(nn.Module):
 
 
 class SharedStorage(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         whole = torch.randn(64)
         self.register_buffer("whole", whole)
@@ -371,7 +377,7 @@ class SharedStorage(nn.Module):
 class Training(nn.Module):
     """Saved in training mode: keeps its running statistics."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(3)
 
@@ -394,7 +400,7 @@ class WritesInput(nn.Module):
 class Aliases(nn.Module):
     """Returns what must not be shared, and what needs putting in order."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(2, 3))
 
@@ -457,12 +463,12 @@ class UsesClass(nn.Module):
 class Constants(nn.Module):
     """Traced: two equal-shaped tensors become constants of the graph."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.a = torch.arange(6.0)
         self.b = torch.arange(6.0) * 10
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x * self.a + self.b
 
 
@@ -491,7 +497,7 @@ class ManySmall(nn.Module):
 class Large(nn.Module):
     """More than 2 GiB in one tensor."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("table", torch.arange(2**28 + 2**20, dtype=torch.int64))
 
@@ -500,21 +506,21 @@ class Large(nn.Module):
 
 
 class LinearPair(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.first = nn.Linear(16, 8)
         self.second = nn.Linear(8, 4)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.second(torch.relu(self.first(x)))
 
 
-def make_quantized(folder):
+def make_quantized(folder: str) -> None:
     quantized = torch.ao.quantization.quantize_dynamic(LinearPair().eval(), {nn.Linear})
     save(folder, "quantized", torch.jit.script(quantized), [("forward", [torch.randn(2, 16)])])
 
 
-def make_resnet(folder):
+def make_resnet(folder: str) -> None:
     import torchvision
 
     model = torchvision.models.resnet18(weights=None).eval()
@@ -523,9 +529,13 @@ def make_resnet(folder):
     save(folder, "resnet18_traced", torch.jit.trace(model, x), [("forward", [x])])
 
 
-def make_states(folder):
+def make_states(folder: str) -> None:
     xs = [torch.randn(2, 1, 8) for _ in range(3)]
-    calls = [("forward", [x]) for x in xs] + [("state", []), ("reset_states", []), ("forward", [xs[0]])]
+    calls = [("forward", [x]) for x in xs] + [
+        ("state", []),
+        ("reset_states", []),
+        ("forward", [xs[0]]),
+    ]
     save(folder, "lstm", Lstm(), calls)
     x = torch.tensor([1.0, 2.0, 3.0])
     save(folder, "assigned_state", AssignedState(), [("forward", [x])] * 3)
@@ -539,7 +549,7 @@ def make_states(folder):
     save(folder, "training", training, calls)
 
 
-def make_values(folder):
+def make_values(folder: str) -> None:
     x = torch.arange(6.0).reshape(2, 3)
     save(folder, "nested", Nested(), [("forward", [x])])
     save(folder, "mixed", Mixed(), [("forward", [x])])
@@ -564,15 +574,38 @@ def make_values(folder):
         ],
     )
     save(folder, "named", Named(), [("forward", [Pair(x, 4)])])
-    save(folder, "no_parameters", NoParameters(), [("forward", [x]), ("forward", [torch.zeros(0, 3)])])
-    save(folder, "exported", Exported(), [("forward", [torch.randn(2, 4)]), ("encode", [torch.randn(2, 4), True])])
+    save(
+        folder,
+        "no_parameters",
+        NoParameters(),
+        [("forward", [x]), ("forward", [torch.zeros(0, 3)])],
+    )
+    save(
+        folder,
+        "exported",
+        Exported(),
+        [("forward", [torch.randn(2, 4)]), ("encode", [torch.randn(2, 4), True])],
+    )
     save(folder, "no_forward", NoForward(), [("encode", [x])])
     dtypes = [
         torch.tensor([[1, 0, 1], [0, 0, 1]]).to(dtype)
         for dtype in (
-            torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8,
-            torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float32,
-            torch.float64, torch.complex32, torch.complex64, torch.complex128,
+            torch.bool,
+            torch.uint8,
+            torch.uint16,
+            torch.uint32,
+            torch.uint64,
+            torch.int8,
+            torch.int16,
+            torch.int32,
+            torch.int64,
+            torch.float16,
+            torch.bfloat16,
+            torch.float32,
+            torch.float64,
+            torch.complex32,
+            torch.complex64,
+            torch.complex128,
         )
     ]
     save(folder, "all_dtypes", AllDTypes(), [("forward", [dtypes])])
@@ -581,12 +614,17 @@ def make_values(folder):
     save(folder, "writes_input", WritesInput(), [("forward", [x.clone()])])
     save(folder, "uses_class", UsesClass(), [("forward", [x])])
     save(folder, "parallel", Parallel(), [("forward", [x])])
-    save(folder, "constants", torch.jit.trace(Constants(), torch.ones(6)), [("forward", [torch.ones(6)])])
+    save(
+        folder,
+        "constants",
+        torch.jit.trace(Constants(), torch.ones(6)),
+        [("forward", [torch.ones(6)])],
+    )
     save(folder, "unreturnable", Unreturnable(), [])
     save(folder, "raises", Raises(), [])
 
 
-def make_weights(folder):
+def make_weights(folder: str) -> None:
     x = torch.randn(2, 4)
     save(folder, "linear", Linear(), [("forward", [x])])
     save(folder, "set_state", SetState(), [("forward", [torch.ones(2)])])
@@ -594,13 +632,17 @@ def make_weights(folder):
     save(folder, "sparse_buffer", SparseBuffer(), [("forward", [torch.ones(4, 4)])])
     save(folder, "shared_storage", SharedStorage(), [("forward", [x])])
     save(folder, "many_small", ManySmall(5000), [("forward", [torch.zeros(2)])])
-    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 2).eval()
+    encoder = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 2
+    ).eval()
     traced = torch.jit.trace(encoder, torch.randn(1, 5, 16), check_trace=False)
     save(folder, "transformer", traced, [("forward", [torch.randn(1, 5, 16)])])
 
 
-def make_unloadable(folder):
-    path = lambda name: os.path.join(folder, name + ".pt")
+def make_unloadable(folder: str) -> None:
+    def path(name: str) -> str:
+        return os.path.join(folder, name + ".pt")
+
     model = LinearPair()
     torch.save(model.state_dict(), path("bad_state_dict"))
     torch.save(model.state_dict(), path("bad_old_state_dict"), _use_new_zipfile_serialization=False)
@@ -620,7 +662,7 @@ def make_unloadable(folder):
         archive.writestr("model/tensors/0", "")
 
 
-def make_old(folder):
+def make_old(folder: str) -> None:
     """Archives of old releases; today's answers must be theirs up to rounding."""
     archives = os.path.join(os.path.dirname(os.path.abspath(__file__)), "archives")
     for name in ("old_1_4_0", "old_1_13_1"):
@@ -633,11 +675,14 @@ def make_old(folder):
         assert torch.allclose(result, decode_floats(call["result"]), atol=1e-6), name
 
 
-def make_variants(folder):
+def make_variants(folder: str) -> None:
     """The linear model as other writers would lay it out."""
     with zipfile.ZipFile(os.path.join(folder, "linear.pt")) as source:
         records = [(info.filename, source.read(info)) for info in source.infolist()]
-    for name, method in (("repacked_stored", zipfile.ZIP_STORED), ("repacked_deflated", zipfile.ZIP_DEFLATED)):
+    for name, method in (
+        ("repacked_stored", zipfile.ZIP_STORED),
+        ("repacked_deflated", zipfile.ZIP_DEFLATED),
+    ):
         with zipfile.ZipFile(os.path.join(folder, name + ".pt"), "w", method) as archive:
             for record, data in records:
                 archive.writestr(record, data)
@@ -649,12 +694,17 @@ def make_variants(folder):
             out.write(whole[:size])
 
 
-def main():
+def main() -> None:
     folder = sys.argv[1]
     os.makedirs(folder, exist_ok=True)
     torch.manual_seed(7)
     if "--large" in sys.argv[2:]:
-        save(folder, "large", Large(), [("forward", [torch.tensor([0, 1, 2**27 + 5, 2**28 + 2**20 - 1])])])
+        save(
+            folder,
+            "large",
+            Large(),
+            [("forward", [torch.tensor([0, 1, 2**27 + 5, 2**28 + 2**20 - 1])])],
+        )
         return
     make_values(folder)
     make_states(folder)

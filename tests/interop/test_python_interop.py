@@ -1,4 +1,4 @@
-"""What ptsecure seals opens with stock libraries, and the other way round (examples/interop/python)."""
+"""What ptsecure seals opens with stock libraries, and the other way round."""
 
 import os
 import subprocess
@@ -30,15 +30,6 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("mongod")
-    mongod = [sys.executable, str(ROOT / "tests" / "mongod.py")]
-    out = subprocess.run([*mongod, "start", str(folder)], check=True, capture_output=True, text=True)
-    yield out.stdout.strip()
-    subprocess.run([*mongod, "stop", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("size", SIZES)
 def test_stock_libraries_open_a_folder(size: int, keys: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
@@ -59,10 +50,10 @@ def test_stock_libraries_open_exported_parts(keys: Path, tmp_path: Path) -> None
     assert (tmp_path / "opened").read_bytes() == plain.read_bytes()
 
 
-def test_stock_libraries_open_mongodb(keys: Path, tmp_path: Path, server: str) -> None:
+def test_stock_libraries_open_mongodb(keys: Path, tmp_path: Path, mongod: str) -> None:
     plain = tmp_path / "plain"
     plain.write_bytes(os.urandom(3_000_000))
-    store = server.replace("/?", "/interop?", 1)
+    store = mongod.replace("/?", "/interop?", 1)
     ptsecure("--store", store, "--keys", keys, "publish", plain, "blob", "--format", "opaque")
     script("open_model.py", store, "blob/1", keys, tmp_path / "opened")
     assert (tmp_path / "opened").read_bytes() == plain.read_bytes()

@@ -4,6 +4,7 @@ The store holds digits/1/model, 3 MiB + 17 bytes of the tests' pattern, and empt
 """
 
 import sys
+from typing import Any
 
 import gridfs
 import pymongo
@@ -19,7 +20,7 @@ def pattern(size: int, seed: int) -> bytes:
 
 
 def main() -> None:
-    client = pymongo.MongoClient(sys.argv[1])
+    client: Any = pymongo.MongoClient(sys.argv[1])
     database = client.get_default_database()
     bucket = gridfs.GridFSBucket(database, "ptsecure.payloads")
     names = sorted(f.filename for f in bucket.find({}))
@@ -30,7 +31,8 @@ def main() -> None:
     assert stream.length == len(expected)
     assert stream.chunk_size == 2**20
     assert stream.upload_date is not None
-    assert stream.metadata["name"] == "digits" and stream.metadata["version"] == 1
+    metadata: Any = stream.metadata
+    assert metadata["name"] == "digits" and metadata["version"] == 1
     assert stream.read() == expected
     stream.seek(2**20 - 3)
     assert stream.read(6) == expected[2**20 - 3 : 2**20 + 3]

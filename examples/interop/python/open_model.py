@@ -1,7 +1,7 @@
 """Opens a sealed model without ptsecure: python open_model.py STORE NAME/VERSION KEYS OUT
 
-STORE is a folder, a mongodb:// URI with a database, or a folder that `ptsecure export` wrote. Prints
-the manifest; OUT is the model file.
+STORE is a folder, a mongodb:// URI with a database, or a folder that `ptsecure export` wrote.
+Prints the manifest; OUT is the model file.
 """
 
 import hashlib
@@ -37,9 +37,10 @@ class Database:
         import gridfs
         from pymongo import MongoClient
 
-        self.db: Any = MongoClient(uri).get_default_database()
+        client: Any = MongoClient(uri)
+        self.db = client.get_default_database()
         self.bucket = gridfs.GridFSBucket(self.db, "ptsecure.payloads")
-        self.id: str = self.db["ptsecure.meta"].find_one()["id"]
+        self.id = str(self.db["ptsecure.meta"].find_one()["id"])
 
     def manifest(self, name: str, version: int) -> str:
         row = self.db["ptsecure.versions"].find_one(
@@ -86,7 +87,10 @@ def open_model(uri: str, name: str, version: int, keys: sealed.Keyring) -> tuple
 
     key = keys.verify(store.last_key_record(entry["key_id"]), ["key", "manifest"])["body"]
     wraps = store.wraps(entry["key_id"], key["wraps_sequence"])
-    if key["status"] != "enabled" or sealed.b64(hashlib.sha256(wraps.encode()).digest()) != key["wraps"]:
+    if (
+        key["status"] != "enabled"
+        or sealed.b64(hashlib.sha256(wraps.encode()).digest()) != key["wraps"]
+    ):
         raise ValueError("the key is not enabled, or its wrapped keys are others")
     dek = keys.unwrap(json.loads(wraps)["recipients"], entry["key_id"])
     payload = store.blob(entry["sealed_name"], entry["sealed_version"], "model")

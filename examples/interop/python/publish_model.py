@@ -1,10 +1,11 @@
-"""Seals a file into a new folder store without ptsecure: python publish_model.py FILE NAME KEYS STORE
+"""Seals a file without ptsecure: python publish_model.py FILE NAME KEYS STORE
 
-The result is version 1 of NAME, opaque bytes, which ptsecure opens.
+The result is version 1 of NAME, opaque bytes, in a new folder store, which ptsecure opens.
 """
 
 import hashlib
 import json
+import secrets
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,13 +25,14 @@ def claim(folder: Path, name: str) -> None:
 
 
 def publish(plain: bytes, name: str, keys: sealed.Keyring, root: Path) -> None:
-    store_id = sealed.b64(sealed.secrets.token_bytes(16))
+    store_id = sealed.b64(secrets.token_bytes(16))
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     dek, key_id = sealed.new_dek(), sealed.new_key_id()
     payload = sealed.encrypt(plain, dek, sealed.associated_data(name, 1))
     digests = sealed.digests(payload)
     wraps = json.dumps(
-        {"ptsecure": 1, "key_id": key_id, "recipients": keys.wrap(dek, key_id)}, separators=(",", ":")
+        {"ptsecure": 1, "key_id": key_id, "recipients": keys.wrap(dek, key_id)},
+        separators=(",", ":"),
     ).encode()
     key_record: dict[str, Any] = {
         "ptsecure": 1,

@@ -1,4 +1,4 @@
-"""The formats of docs/format.md with stock libraries: Tink for the payload, joserfc for the rest."""
+"""The formats of docs/format.md with stock libraries: Tink for payloads, joserfc for the rest."""
 
 import base64
 import hashlib
@@ -62,7 +62,8 @@ def tink_primitive(dek: bytes) -> streaming_aead.StreamingAead:
 
 def decrypt(payload: bytes, dek: bytes, aad: bytes) -> bytes:
     with tink_primitive(dek).new_decrypting_stream(io.BytesIO(payload), aad) as stream:
-        return stream.read()
+        plain: bytes = stream.read()
+        return plain
 
 
 class KeptOpen(io.BytesIO):
@@ -100,7 +101,7 @@ class Keyring:
         return [k for k in self.jwks if kind in k.get("ptsecure", {}).get("records", [])]
 
     def verify(self, token: str, kinds: list[str]) -> Any:
-        """The payload of a JWS by a key that is trusted for one of `kinds`; its typ is kinds[0]'s."""
+        """The payload of a JWS by a key trusted for one of `kinds`; its typ is kinds[0]'s."""
         keys = KeySet([OKPKey.import_key(k) for kind in kinds for k in self._signers(kind)])
         obj = jws.deserialize_compact(token, keys, algorithms=JWS_ALGORITHMS)
         if obj.headers().get("typ") != f"ptsecure-{kinds[0]}+jws":
@@ -111,7 +112,9 @@ class Keyring:
         jwk = next(k for k in self._signers(signer) if "d" in k)
         header = {"alg": "EdDSA", "kid": jwk["kid"], "typ": f"ptsecure-{kind}+jws"}
         payload = json.dumps(record, separators=(",", ":")).encode()
-        return jws.serialize_compact(header, payload, OKPKey.import_key(jwk), algorithms=JWS_ALGORITHMS)
+        return jws.serialize_compact(
+            header, payload, OKPKey.import_key(jwk), algorithms=JWS_ALGORITHMS
+        )
 
     def unwrap(self, recipients: list[dict[str, str]], key_id: str) -> bytes:
         own = {k["kid"]: k for k in self.jwks if k.get("use") == "enc" and "d" in k}
@@ -131,8 +134,15 @@ class Keyring:
         for key in self.jwks:
             if key.get("use") != "enc":
                 continue
-            header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "cty": "jwk+json", "kid": key["kid"]}
-            token = jwe.encrypt_compact(header, jwk, ECKey.import_key(key), algorithms=JWE_ALGORITHMS)
+            header = {
+                "alg": "ECDH-ES+A256KW",
+                "enc": "A256GCM",
+                "cty": "jwk+json",
+                "kid": key["kid"],
+            }
+            token = jwe.encrypt_compact(
+                header, jwk, ECKey.import_key(key), algorithms=JWE_ALGORITHMS
+            )
             wraps.append({"kid": key["kid"], "jwe": token})
         return wraps
 

@@ -8,18 +8,18 @@ from torch import nn
 
 
 class Net(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super(Net, self).__init__()
         self.conv = nn.Conv2d(1, 2, 3)
         self.norm = nn.BatchNorm2d(2)
         self.layer = nn.Linear(8, 3)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = torch.relu(self.norm(self.conv(x)))
         return self.layer(y.flatten(1))
 
 
-def encode(tensor):
+def encode(tensor: torch.Tensor) -> object:
     return {
         "tensor": "float32",
         "shape": list(tensor.shape),
