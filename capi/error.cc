@@ -35,6 +35,9 @@ PTSECURE_SAME(ENGINE, engine);
 PTSECURE_SAME(LIMIT_EXCEEDED, limit_exceeded);
 PTSECURE_SAME(CLOSED, closed);
 PTSECURE_SAME(INTERNAL, internal);
+PTSECURE_SAME(UNAUTHENTICATED, unauthenticated);
+PTSECURE_SAME(FORBIDDEN, forbidden);
+PTSECURE_SAME(RATE_LIMITED, rate_limited);
 #undef PTSECURE_SAME
 static_assert(sizeof(pts_error) == 1024);
 

@@ -50,6 +50,12 @@ const char* status_name(Status status) noexcept {
       return "closed";
     case Status::internal:
       return "internal";
+    case Status::unauthenticated:
+      return "unauthenticated";
+    case Status::forbidden:
+      return "forbidden";
+    case Status::rate_limited:
+      return "rate_limited";
   }
   return "unknown";
 }

@@ -31,6 +31,9 @@ enum class Status : int {
   limit_exceeded = 20,     // a size, depth or count is over a limit
   closed = 21,             // the handle is closed, or belongs to the process before a fork
   internal = 22,           // a defect in this library
+  unauthenticated = 23,    // no API key, or none that is valid
+  forbidden = 24,          // the API key is valid, but not for this
+  rate_limited = 25,       // the API key is over its rate
 };
 
 // Lower-case name of a status, e.g. "not_found". Static storage.

@@ -20,17 +20,6 @@ constexpr std::array kKinds = {RecordKind::manifest, RecordKind::alias, RecordKi
   throw Error(Status::corrupt, "the member \"ptsecure\" of a key is malformed: " + what);
 }
 
-bool is_pattern(std::string_view text) {
-  if (text == "*") return true;
-  if (text.ends_with('*')) text.remove_suffix(1);
-  return is_valid_name(text);
-}
-
-bool matches(std::string_view pattern, std::string_view name) {
-  if (!pattern.ends_with('*')) return pattern == name;
-  return name.starts_with(pattern.substr(0, pattern.size() - 1));
-}
-
 std::vector<std::string> texts(const json& object, const char* member) {
   const auto found = object.find(member);
   if (found == object.end() || !found->is_array() || found->size() > kMaxPatterns ||
@@ -41,6 +30,17 @@ std::vector<std::string> texts(const json& object, const char* member) {
 }
 
 }  // namespace
+
+bool is_name_pattern(std::string_view text) noexcept {
+  if (text == "*") return true;
+  if (text.ends_with('*')) text.remove_suffix(1);
+  return is_valid_name(text);
+}
+
+bool pattern_matches(std::string_view pattern, std::string_view name) noexcept {
+  if (!pattern.ends_with('*')) return pattern == name;
+  return name.starts_with(pattern.substr(0, pattern.size() - 1));
+}
 
 KeyPolicy KeyPolicy::from_json(const json& object) {
   if (!object.is_object()) malformed("it must be an object");
@@ -54,7 +54,7 @@ KeyPolicy KeyPolicy::from_json(const json& object) {
     policy.records_.push_back(*kind);
   }
   policy.names_ = texts(object, "names");
-  if (!std::all_of(policy.names_.begin(), policy.names_.end(), is_pattern)) {
+  if (!std::all_of(policy.names_.begin(), policy.names_.end(), is_name_pattern)) {
     malformed("each of names must be a model name, or the beginning of one followed by '*'");
   }
   return policy;
@@ -73,7 +73,7 @@ bool KeyPolicy::lists_any(std::span<const RecordKind> kinds) const {
 
 bool KeyPolicy::allows(std::span<const RecordKind> kinds, std::string_view name) const {
   return lists_any(kinds) && std::any_of(names_.begin(), names_.end(), [name](const auto& pattern) {
-           return matches(pattern, name);
+           return pattern_matches(pattern, name);
          });
 }
 

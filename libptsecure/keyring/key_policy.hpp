@@ -10,6 +10,10 @@
 
 namespace ptsecure {
 
+// A pattern of names is a model name, or the beginning of one followed by '*'; "*" is all names.
+bool is_name_pattern(std::string_view text) noexcept;
+bool pattern_matches(std::string_view pattern, std::string_view name) noexcept;
+
 // What a signing key is trusted for: the member "ptsecure" of its JWK,
 // {"records": ["manifest", "log"], "names": ["digits", "team-*"]}. An empty policy trusts it for
 // nothing.

@@ -1,7 +1,6 @@
 #include "libptsecure/package/manifest.hpp"
 
 #include <algorithm>
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -282,9 +281,12 @@ std::string associated_data(std::string_view name, std::uint64_t version) {
 }
 
 std::string now_rfc3339() {
-  const std::time_t now = std::time(nullptr);
+  return rfc3339(std::time(nullptr));
+}
+
+std::string rfc3339(std::time_t time) {
   std::tm utc{};
-  gmtime_r(&now, &utc);
+  gmtime_r(&time, &utc);
   char text[32];
   return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc)};
 }

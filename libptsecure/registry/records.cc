@@ -5,6 +5,7 @@
 #include <span>
 
 #include "libptsecure/crypto/base64url.hpp"
+#include "libptsecure/crypto/jws.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
 #include "libptsecure/package/manifest.hpp"
 
@@ -127,21 +128,26 @@ std::optional<ChainRecord> Records::last(const ChainSubject& subject) const {
 }
 
 std::vector<ChainRecord> Records::all(const ChainSubject& subject) const {
+  return after(subject, std::nullopt);
+}
+
+std::vector<ChainRecord> Records::after(const ChainSubject& subject,
+                                        std::optional<ChainPoint> known) const {
   std::vector<ChainRecord> chain;
   for (;;) {
-    const auto page =
-        store_.records(subject.chain, chain.size() + 1, kPage, subject.concern, cancel_);
+    const auto page = store_.records(subject.chain, known ? known->sequence + 1 : 1, kPage,
+                                     subject.concern, cancel_);
     for (const auto& stored : page) {
-      const std::uint64_t expected = chain.size() + 1;
+      const std::uint64_t expected = known ? known->sequence + 1 : 1;
       if (stored.sequence != expected) {
         throw Error(Status::corrupt, where(subject.chain, expected) + " is missing");
       }
       ChainRecord record = verify(subject, stored);
-      if (!chain.empty() && *record.head.previous != chain.back().digest) {
-        throw Error(Status::untrusted,
-                    where(subject.chain, expected) +
-                        " links to another record than the one stored before it");
+      if (known && *record.head.previous != known->digest) {
+        throw Error(Status::untrusted, where(subject.chain, expected) +
+                                           " links to another record than the one before it");
       }
+      known = {.sequence = stored.sequence, .digest = record.digest};
       chain.push_back(std::move(record));
     }
     if (page.size() < kPage) return chain;
@@ -161,6 +167,7 @@ ChainRecord Records::append(const ChainSubject& subject, const std::optional<Cha
   const std::string payload = encode(record.head, body);
   const std::string jws =
       keys_.sign(signer_kinds(subject, record.head.sequence), subject.name, as_bytes(payload));
+  record.head.signer = jws_header(jws).kid;
   record.digest = sha256(as_bytes(jws));
   store_.append_record(subject.chain, record.head.sequence, jws, cancel_);
   return record;

@@ -24,13 +24,19 @@ struct RecordHead {
   std::optional<Sha256Digest> previous;  // SHA-256 of the record before it (its JWS text)
   std::string time;                      // RFC 3339, UTC; proves nothing
   std::string reason;
-  std::string signer;  // kid; filled when read
+  std::string signer;  // kid
 };
 
 struct ChainRecord {
   RecordHead head;
   std::string body;       // JSON object text, the kind's own members
   Sha256Digest digest{};  // of this record's JWS text
+};
+
+// A place in a chain that somebody has seen.
+struct ChainPoint {
+  std::uint64_t sequence = 0;
+  Sha256Digest digest{};
 };
 
 // What a chain is about, for signing and trust.
@@ -54,6 +60,9 @@ class Records {
   std::optional<ChainRecord> last(const ChainSubject& subject) const;
   // The whole verified chain.
   std::vector<ChainRecord> all(const ChainSubject& subject) const;
+  // The verified records that continue a chain known up to `known` (nullopt = nothing of it).
+  std::vector<ChainRecord> after(const ChainSubject& subject,
+                                 std::optional<ChainPoint> known) const;
   // Signs and appends the record after `previous` (as read by last(); nullopt = the first). Throws
   // Status::conflict when somebody else was faster.
   ChainRecord append(const ChainSubject& subject, const std::optional<ChainRecord>& previous,

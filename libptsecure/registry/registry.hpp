@@ -142,6 +142,8 @@ class Registry {
   explicit Registry(std::shared_ptr<Store> store, unsigned threads = 0);
 
   Store& store() const { return *store_; }
+  // For what outlives the registry.
+  const std::shared_ptr<Store>& shared_store() const { return store_; }
 
   std::uint64_t publish(const std::string& name, PlainInput& input, const Keyring& keys,
                         const PublishOptions& options) const;

@@ -81,6 +81,7 @@ class DirectoryStore final : public Store {
   std::optional<StoredRecord> last_record(const ChainId& chain, ReadConcern concern,
                                           const CancelToken& cancel) override;
   std::vector<std::string> chains(const ChainId& prefix, const CancelToken& cancel) override;
+  std::vector<ChainHead> heads(const ChainId& prefix, const CancelToken& cancel) override;
 
   // Every claimed name about the model, every verdict on a version, and the store file, read
   // afresh.

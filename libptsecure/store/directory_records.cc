@@ -20,6 +20,10 @@ void check_chain(const ChainId& chain) {
   for (const std::string& part : chain) check_component(part, "part of a record's chain");
 }
 
+std::uint64_t last_number(const Folder& chain) {
+  return highest_number([&](std::uint64_t n) { return chain.contains_file(record_file(n)); });
+}
+
 // Puts the file, or finds it there with the same content; false when it holds something else.
 bool put_same(const Folder& folder, const std::string& name, std::string_view text) {
   const bool done = folder.put_text(name, text) || folder.read_text(name) == text;
@@ -112,8 +116,7 @@ std::optional<StoredRecord> DirectoryStore::last_record(const ChainId& chain,
                                                         const CancelToken& cancel) {
   const std::optional<Folder> folder = chain_folder(chain, cancel);
   if (!folder) return std::nullopt;
-  const std::uint64_t last =
-      highest_number([&](std::uint64_t n) { return folder->contains_file(record_file(n)); });
+  const std::uint64_t last = last_number(*folder);
   if (last == 0) return std::nullopt;
   std::optional<std::string> text = folder->read_text(record_file(last));
   if (!text) return std::nullopt;
@@ -122,17 +125,25 @@ std::optional<StoredRecord> DirectoryStore::last_record(const ChainId& chain,
 
 std::vector<std::string> DirectoryStore::chains(const ChainId& prefix, const CancelToken& cancel) {
   std::vector<std::string> names;
+  for (ChainHead& head : heads(prefix, cancel)) names.push_back(std::move(head.leaf));
+  return names;
+}
+
+std::vector<ChainHead> DirectoryStore::heads(const ChainId& prefix, const CancelToken& cancel) {
+  std::vector<ChainHead> heads;
   const std::optional<Folder> folder = chain_folder(prefix, cancel);
-  if (!folder) return names;
+  if (!folder) return heads;
   const std::optional<Folder> claims = claims_of(*folder);
   for (Entry& entry : folder->entries()) {
     if (!entry.maybe_folder || !is_component(entry.name)) continue;
     cancel.check();
     const std::optional<Folder> chain = enter_claimed(*folder, claims, entry.name);
-    if (chain && chain->contains_file(record_file(1))) names.push_back(std::move(entry.name));
+    const std::uint64_t last = chain ? last_number(*chain) : 0;
+    if (last > 0) heads.push_back({std::move(entry.name), last});
   }
-  std::sort(names.begin(), names.end());
-  return names;
+  std::sort(heads.begin(), heads.end(),
+            [](const ChainHead& a, const ChainHead& b) { return a.leaf < b.leaf; });
+  return heads;
 }
 
 }  // namespace ptsecure::directory

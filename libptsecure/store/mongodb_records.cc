@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/mongodb_store.hpp"
@@ -153,6 +154,30 @@ std::vector<std::string> MongodbStore::chains(const ChainId& prefix, const Cance
       if (auto leaf = document.str("leaf")) leaves.push_back(std::move(*leaf));
     });
     return leaves;
+  });
+}
+
+std::vector<ChainHead> MongodbStore::heads(const ChainId& prefix, const CancelToken& cancel) {
+  const std::string parent = joined(prefix);
+  require(cancel);
+  Bson filter;
+  filter.str("parent", parent);
+  Bson projection;  // of the index alone: no document is read
+  projection.i32("_id", 0).i32("leaf", 1).i32("sequence", 1);
+  Find wanted;
+  wanted.projection = &projection;
+  return clients_->run(cancel, [&](Session& session) {
+    std::map<std::string, std::uint64_t> last;
+    session.find(kRecords, filter, wanted, [&last](const View& row) {
+      auto leaf = row.str("leaf");
+      const auto sequence = row.integer("sequence");
+      if (!leaf || !sequence) return;
+      std::uint64_t& highest = last[std::move(*leaf)];
+      highest = std::max(highest, *sequence);
+    });
+    std::vector<ChainHead> heads;
+    for (const auto& [leaf, sequence] : last) heads.push_back({leaf, sequence});
+    return heads;
   });
 }
 

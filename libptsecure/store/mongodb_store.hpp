@@ -65,6 +65,7 @@ class MongodbStore final : public Store {
   std::optional<StoredRecord> last_record(const ChainId& chain, ReadConcern concern,
                                           const CancelToken& cancel) override;
   std::vector<std::string> chains(const ChainId& prefix, const CancelToken& cancel) override;
+  std::vector<ChainHead> heads(const ChainId& prefix, const CancelToken& cancel) override;
 
   void check(const std::string& name, const CancelToken& cancel) override;
 

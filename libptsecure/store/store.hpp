@@ -60,6 +60,12 @@ struct StoredRecord {
   std::string record;  // JWS compact
 };
 
+// A chain directly under some prefix, and the number of its last record.
+struct ChainHead {
+  std::string leaf;  // the chain's last component
+  std::uint64_t sequence = 0;
+};
+
 enum class ReadConcern { majority, linearizable };
 
 // All methods are thread-safe, take no longer than the options' timeouts per round trip and look at
@@ -131,6 +137,9 @@ class Store {
   // The last components of chains directly under `prefix`, ascending: the aliases of a model for
   // {"alias", NAME}.
   virtual std::vector<std::string> chains(const ChainId& prefix, const CancelToken& cancel) = 0;
+  // The same chains with the number of their last records, which aren't read: cheap enough to ask
+  // every second.
+  virtual std::vector<ChainHead> heads(const ChainId& prefix, const CancelToken& cancel) = 0;
 
   // Compares the store's own bookkeeping about a model (the store's marker, name claims, index
   // entries: what nobody signed) with what is stored; throws Status::corrupt for a difference.

@@ -40,6 +40,11 @@ static void test_no_result(void) {
   pts_publish_options_init(NULL);
   pts_open_options_init(NULL);
   pts_infer_options_init(NULL);
+  pts_apikey_options_init(NULL);
+  pts_apikeys_options_init(NULL);
+  pts_apikey_request_init(NULL);
+  pts_apikey_result_init(NULL);
+  pts_apikeys_destroy(NULL);
   pts_cancel_set(NULL);
   CHECK(pts_bytes_data(NULL) == NULL);
   CHECK(pts_bytes_size(NULL) == 0);
@@ -307,6 +312,58 @@ static void test_values(void) {
   pts_value_destroy(&dict);
 }
 
+static void test_apikeys(pts_store* store, const pts_keyring* keys) {
+  pts_error error;
+  pts_apikey_options options = PTS_APIKEY_OPTIONS_INIT;
+  const char* no_model[1] = {NULL};
+  const char* all_models[1] = {"*"};
+  const char* const id = "0123456789abcdef";
+  pts_bytes* key = NULL;
+  char *record = NULL, *text = NULL;
+  pts_apikeys* apikeys = NULL;
+  options.model_count = 1;
+  options.owner = "somebody";
+  REFUSED(pts_store_create_apikey(store, &options, keys, &key, NULL, &error));
+  options.models = no_model;
+  REFUSED(pts_store_create_apikey(store, &options, keys, &key, NULL, &error));
+  options.models = all_models;
+  REFUSED(pts_store_create_apikey(store, NULL, keys, &key, NULL, &error));
+  REFUSED_OUT(key, pts_store_create_apikey(NULL, &options, keys, &key, NULL, &error));
+  REFUSED_OUT(record, pts_store_create_apikey(store, &options, NULL, &key, &record, &error));
+  REFUSED(pts_store_create_apikey(store, &options, keys, NULL, &record, &error));
+  options.owner = NULL;
+  REFUSED(pts_store_create_apikey(store, &options, keys, &key, NULL, &error));
+  REFUSED_OUT(key, pts_store_rotate_apikey(store, NULL, 0, NULL, keys, &key, NULL, &error));
+  REFUSED_OUT(key, pts_store_rotate_apikey(NULL, id, 0, NULL, keys, &key, NULL, &error));
+  REFUSED_OUT(key, pts_store_rotate_apikey(store, id, 0, NULL, NULL, &key, NULL, &error));
+  REFUSED_OUT(text, pts_store_list_apikeys(NULL, keys, &text, &error));
+  REFUSED_OUT(text, pts_store_list_apikeys(store, NULL, &text, &error));
+  REFUSED_OUT(text, pts_store_show_apikey(store, NULL, keys, &text, &error));
+  REFUSED_OUT(text, pts_store_show_apikey(store, id, NULL, &text, &error));
+  REFUSED_OUT(text, pts_store_show_apikey(NULL, id, keys, &text, &error));
+  REFUSED(pts_store_set_apikey_state(NULL, id, "disabled", NULL, keys, &error));
+  REFUSED(pts_store_set_apikey_state(store, NULL, "disabled", NULL, keys, &error));
+  REFUSED(pts_store_set_apikey_state(store, id, NULL, NULL, keys, &error));
+  REFUSED(pts_store_set_apikey_state(store, id, "disabled", NULL, NULL, &error));
+  REFUSED_OUT(apikeys, pts_apikeys_open(NULL, keys, NULL, &apikeys, &error));
+  REFUSED_OUT(apikeys, pts_apikeys_open(store, NULL, NULL, &apikeys, &error));
+  REFUSED(pts_apikeys_open(store, keys, NULL, NULL, &error));
+  REFUSED(pts_apikeys_check(NULL, "x", 1, NULL, NULL, &error));
+  REFUSED(pts_apikeys_charge(NULL, id, 1, &error));
+  REFUSED_OUT(text, pts_apikeys_usage(NULL, &text, &error));
+  options.owner = "somebody"; /* creates the store */
+  CHECK(pts_store_create_apikey(store, &options, keys, &key, NULL, NULL) == PTS_OK);
+  CHECK_OK(pts_apikeys_open(store, keys, NULL, &apikeys, &error));
+  REFUSED(pts_apikeys_check(apikeys, NULL, 1, NULL, NULL, &error));
+  REFUSED(pts_apikeys_charge(apikeys, NULL, 1, &error));
+  CHECK(pts_apikeys_check(apikeys, NULL, 0, NULL, NULL, NULL) == PTS_UNAUTHENTICATED);
+  CHECK(pts_apikeys_check(apikeys, (const char*)pts_bytes_data(key), pts_bytes_size(key), NULL,
+                          NULL, NULL) == PTS_OK);
+  pts_bytes_destroy(&key);
+  pts_apikeys_destroy(&apikeys);
+  pts_apikeys_destroy(&apikeys);
+}
+
 int main(void) {
   pts_keyring* keys = new_keys();
   pts_store* store = new_store("store");
@@ -318,6 +375,7 @@ int main(void) {
   test_publish(store, keys);
   test_package(store, keys);
   test_values();
+  test_apikeys(store, keys);
   pts_store_destroy(&store);
   pts_keyring_destroy(&keys);
   return finish();

@@ -23,18 +23,19 @@
  *     at the end, never into padding, and a library newer than its caller uses defaults for
  *     members the caller doesn't have. One older than its caller accepts members it doesn't know
  *     as long as they are zero. Pointers in options are only read during the call.
- *  9. Objects may be used from any thread. pts_store, pts_keyring, pts_package, pts_model and
- *     pts_cancel also from several at once; pts_value and pts_bytes from several at once as long
- *     as nobody changes them. Destroying an object while another thread uses it is an error of the
- *     caller.
+ *  9. Objects may be used from any thread. pts_store, pts_keyring, pts_package, pts_model,
+ *     pts_apikeys and pts_cancel also from several at once; pts_value and pts_bytes from several at
+ * once as long as nobody changes them. Destroying an object while another thread uses it is an
+ * error of the caller.
  * 10. Callbacks run on the calling thread, except where their comment says otherwise (log, read,
  *     release), must return, and must not let an exception or a panic out. They may call any
  *     function of this library except ones that destroy the objects in use.
  * 11. Nothing here prints, installs signal handlers, changes locale, floating-point mode or
  *     torch's global settings, or ends the process.
  * 12. After a fork() the child may use a keyring, and may open stores and models of its own.
- *     Stores it inherited reconnect by themselves; running or forking a model it inherited fails
- *     with PTS_CLOSED, because the engine's threads stayed behind. Don't fork while another thread
+ *     Stores it inherited reconnect by themselves; running or forking a model it inherited, and
+ *     checking API keys by what it inherited, fails with PTS_CLOSED, because their threads stayed
+ *     behind. Don't fork while another thread
  *     is inside a call. A thread inside a call must not be ended by pthread_cancel: use
  *     pts_cancel.
  * 13. The ABI: functions and struct members are never removed or changed within a SONAME. Numbers
@@ -87,7 +88,10 @@ enum {
   PTS_ENGINE = 19,            /* the engine can't be loaded, or the model failed while running */
   PTS_LIMIT_EXCEEDED = 20,    /* a size, depth or count is over a limit */
   PTS_CLOSED = 21,            /* the handle belongs to the process before a fork */
-  PTS_INTERNAL = 22           /* a defect in this library; please report it */
+  PTS_INTERNAL = 22,          /* a defect in this library; please report it */
+  PTS_UNAUTHENTICATED = 23,   /* no API key, or none that is valid */
+  PTS_FORBIDDEN = 24,         /* the API key is valid, but not for this */
+  PTS_RATE_LIMITED = 25       /* the API key is over its rate; try again later */
 };
 
 #define PTS_ERROR_MESSAGE_SIZE 1020
@@ -432,6 +436,128 @@ PTS_API pts_status pts_store_list_aliases(pts_store* self, const char* name,
 PTS_API pts_status pts_store_set_key_status(pts_store* self, const char* reference,
                                             const char* status, const char* reason,
                                             const pts_keyring* keys, pts_error* error);
+
+/* ---------------------------------------------------------------- API keys */
+
+/* What clients show to a server. A key is the text "pts_" ID "_" SECRET: 16 lower-case hex digits
+ * and 256 random bits in base64url (RFC 4648 section 5, no padding), 64 characters in all. The
+ * store holds a chain of signed records per ID with the SHA-256 of the secret, never the secret.
+ * API keys reach over models, so only a signing key trusted for records of kind "apikey" and for
+ * every name ("*") counts. */
+
+enum { PTS_SCOPE_INFER = 1, PTS_SCOPE_ADMIN = 2 };
+
+typedef struct pts_apikey_options {
+  size_t struct_size;
+  const char* owner;         /* whom it is for: 1 to 128 bytes without control characters */
+  const char* const* models; /* `model_count` (1 to 64) model names, or prefixes followed by '*' */
+  size_t model_count;
+  int32_t scopes;      /* PTS_SCOPE_INFER, PTS_SCOPE_ADMIN or both, by '|' */
+  uint32_t burst;      /* requests at once; 0 (default) = one second's, at least 1 */
+  double rate;         /* requests per second, e.g. 0.5; 0 (default) = unlimited */
+  uint64_t bytes_rate; /* tensor bytes per second; 0 (default) = unlimited */
+  int64_t not_before;  /* seconds since 1970, UTC; 0 (default) = at once */
+  int64_t expires;     /* seconds since 1970, UTC; 0 (default) = never */
+  const char* reason;  /* NULL = none */
+} pts_apikey_options;
+
+#define PTS_APIKEY_OPTIONS_INIT \
+  {sizeof(pts_apikey_options), NULL, NULL, 0, PTS_SCOPE_INFER, 0, 0, 0, 0, 0, NULL}
+PTS_API void pts_apikey_options_init(pts_apikey_options* options);
+
+/* Makes an API key. *out_key is its text, not NUL-terminated, which exists nowhere else and can't
+ * be had again; *out_record what pts_store_show_apikey would give (NULL: not wanted). Needs a key
+ * that may sign API keys. */
+PTS_API pts_status pts_store_create_apikey(pts_store* self, const pts_apikey_options* options,
+                                           const pts_keyring* keys, pts_bytes** out_key,
+                                           char** out_record, pts_error* error);
+/* A verified JSON array of all API keys by id: what pts_store_show_apikey gives of each; of one
+ * whose records are not to be trusted {"id", "error"}. */
+PTS_API pts_status pts_store_list_apikeys(pts_store* self, const pts_keyring* keys, char** out,
+                                          pts_error* error);
+/* A verified JSON object {"id", "owner", "scopes": ["infer", "admin"], "models", "state" ("active",
+ * "disabled" or "deleted"), "not_before", "expires", "created" (RFC 3339 or null), "rate", "burst",
+ * "bytes_rate" (null = unlimited), "old_secret_until" (of a rotated key, or null), "sequence",
+ * "time", "reason", "signer"}. */
+PTS_API pts_status pts_store_show_apikey(pts_store* self, const char* id, const pts_keyring* keys,
+                                         char** out, pts_error* error);
+/* "active", "disabled" or "deleted", which is final (PTS_REVOKED afterwards). `reason` may be NULL.
+ * PTS_CONFLICT when another operator was faster. */
+PTS_API pts_status pts_store_set_apikey_state(pts_store* self, const char* id, const char* state,
+                                              const char* reason, const pts_keyring* keys,
+                                              pts_error* error);
+/* Gives the same id a new secret. The one before it stays valid for `grace_seconds` (0 = not at
+ * all), any older one no longer. Outputs as in pts_store_create_apikey. */
+PTS_API pts_status pts_store_rotate_apikey(pts_store* self, const char* id, uint64_t grace_seconds,
+                                           const char* reason, const pts_keyring* keys,
+                                           pts_bytes** out_key, char** out_record,
+                                           pts_error* error);
+
+/* Checks the API keys that requests bring. Any thread, also several at once. A thread of its own
+ * asks the store which keys have changed; a check reads memory alone, apart from the first one of
+ * an id. It remembers the newest record it has seen of every id it has checked, and refuses the
+ * records of an id that don't continue from there (PTS_ROLLBACK, PTS_UNTRUSTED), so that what it
+ * has seen disabled stays so whatever is done to the store. After a fork the child's calls fail
+ * with PTS_CLOSED: open another one. */
+typedef struct pts_apikeys pts_apikeys;
+
+typedef struct pts_apikeys_options {
+  size_t struct_size;
+  int32_t grace_ms;   /* how long keys stay valid while the store can't be asked; default 60000 */
+  int32_t refresh_ms; /* how often the store is asked, 10 to 1000; default 500 */
+} pts_apikeys_options;
+
+#define PTS_APIKEYS_OPTIONS_INIT {sizeof(pts_apikeys_options), 60000, 500}
+PTS_API void pts_apikeys_options_init(pts_apikeys_options* options);
+
+/* `keys` must hold the public key of those who sign API keys. Asks the store once. */
+PTS_API pts_status pts_apikeys_open(pts_store* store, const pts_keyring* keys,
+                                    const pts_apikeys_options* options, pts_apikeys** out,
+                                    pts_error* error);
+
+typedef struct pts_apikey_request {
+  size_t struct_size;
+  const char* model; /* what it is about; NULL (default) = no model with PTS_SCOPE_INFER, all
+                        models with PTS_SCOPE_ADMIN (the key must be for "*") */
+  int32_t scope;     /* PTS_SCOPE_INFER (default) or PTS_SCOPE_ADMIN */
+  int32_t uncounted; /* nonzero: asks only whether the key may; its rates are left alone */
+  uint64_t bytes;    /* tensor bytes that the request brings, as far as known */
+} pts_apikey_request;
+
+#define PTS_APIKEY_REQUEST_INIT {sizeof(pts_apikey_request), NULL, PTS_SCOPE_INFER, 0, 0}
+PTS_API void pts_apikey_request_init(pts_apikey_request* request);
+
+typedef struct pts_apikey_result {
+  size_t struct_size;
+  uint64_t retry_after_ms; /* with PTS_RATE_LIMITED; else 0 */
+  char id[24];             /* "" unless the key is authentic */
+  char owner[136];         /* likewise */
+} pts_apikey_result;
+
+#define PTS_APIKEY_RESULT_INIT {sizeof(pts_apikey_result), 0, {0}, {0}}
+PTS_API void pts_apikey_result_init(pts_apikey_result* result);
+
+/* Whether the presented text (`size` bytes; NULL and 0 = none) is a key that may do this now.
+ * PTS_OK: it may, and its rates have been charged. PTS_UNAUTHENTICATED: there is no such key; or it
+ * is disabled, deleted, expired or not valid yet, which is said only to whoever holds its secret.
+ * PTS_FORBIDDEN: a valid key, but neither scope nor model is within it. PTS_RATE_LIMITED: over its
+ * requests or bytes per second, and nothing was charged; each checker counts by itself.
+ * PTS_UNAVAILABLE: the store hasn't answered for longer than grace_ms, or was needed and didn't
+ * answer. Others (PTS_UNTRUSTED, PTS_ROLLBACK, PTS_CORRUPT): the key's records are not to be
+ * trusted. Secrets are compared in constant time. Waits at most about 2 s for the store. `result`
+ * may be NULL. */
+PTS_API pts_status pts_apikeys_check(pts_apikeys* self, const char* presented, size_t size,
+                                     const pts_apikey_request* request, pts_apikey_result* result,
+                                     pts_error* error);
+/* Charges `bytes` more to a key that was checked, e.g. those of the answer; later requests wait for
+ * them. Unknown ids are ignored. */
+PTS_API pts_status pts_apikeys_charge(pts_apikeys* self, const char* id, uint64_t bytes,
+                                      pts_error* error);
+/* What this checker has seen, a JSON array by id: {"id", "owner", "last_used" (RFC 3339),
+ * "requests", "bytes", "limited" (refused by rate)}. Kept in memory only, lost with the checker. */
+PTS_API pts_status pts_apikeys_usage(const pts_apikeys* self, char** out, pts_error* error);
+/* Ends its thread; waits at most about a second. */
+PTS_API void pts_apikeys_destroy(pts_apikeys** self);
 
 /* ---------------------------------------------------------------- fetch, verify, decrypt */
 

@@ -10,6 +10,7 @@
 #ifndef PTSECURE_PTSECURE_HPP_
 #define PTSECURE_PTSECURE_HPP_
 
+#include "ptsecure/cpp/apikey.hpp"
 #include "ptsecure/cpp/error.hpp"
 #include "ptsecure/cpp/keyring.hpp"
 #include "ptsecure/cpp/library.hpp"

@@ -66,6 +66,16 @@ class InvalidInput : public Error {
   using Error::Error;
 };
 
+class Unauthenticated : public Error {
+  using Error::Error;
+};
+class Forbidden : public Error {
+  using Error::Error;
+};
+class RateLimited : public Error {
+  using Error::Error;
+};
+
 // The version is published, but its alias is not set.
 class AliasNotSet : public Error {
  public:
@@ -107,6 +117,12 @@ namespace detail {
       throw InvalidModel(error.code, error.message);
     case PTS_INVALID_INPUT:
       throw InvalidInput(error.code, error.message);
+    case PTS_UNAUTHENTICATED:
+      throw Unauthenticated(error.code, error.message);
+    case PTS_FORBIDDEN:
+      throw Forbidden(error.code, error.message);
+    case PTS_RATE_LIMITED:
+      throw RateLimited(error.code, error.message);
     default:
       throw Error(error.code, error.message);
   }

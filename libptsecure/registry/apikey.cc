@@ -1,0 +1,379 @@
+#include "libptsecure/registry/apikey.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "libptsecure/crypto/base64url.hpp"
+#include "libptsecure/crypto/random.hpp"
+#include "libptsecure/crypto/strict_json.hpp"
+#include "libptsecure/keyring/key_policy.hpp"
+#include "libptsecure/package/manifest.hpp"
+#include "libptsecure/package/reference.hpp"
+
+namespace ptsecure {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr std::string_view kPrefix = "pts_";
+constexpr std::size_t kIdSize = 16;
+constexpr std::size_t kSecretBytes = 32;
+constexpr std::size_t kSecretSize = 43;  // in base64url
+constexpr std::size_t kKeySize = kPrefix.size() + kIdSize + 1 + kSecretSize;
+constexpr std::size_t kMaxOwner = 128;
+constexpr std::size_t kMaxModels = 64;
+constexpr std::int64_t kLastSecond = 253402300799;  // of the year 9999
+constexpr double kMaxRate = 1e9;
+constexpr int kIdTries = 4;
+
+constexpr std::array<const char*, 3> kStates = {"active", "disabled", "deleted"};
+constexpr std::string_view kHex = "0123456789abcdef";
+
+bool is_id(std::string_view text) {
+  return text.size() == kIdSize && text.find_first_not_of(kHex) == std::string_view::npos;
+}
+
+void check_id(const std::string& id) {
+  if (is_id(id)) return;
+  throw Error(Status::invalid_argument,
+              "an API key's id is 16 lower-case hex digits, the part of the key between its "
+              "underscores");
+}
+
+std::string new_id() {
+  std::array<std::uint8_t, kIdSize / 2> bytes{};
+  random_bytes(bytes);
+  std::string id;
+  for (const std::uint8_t byte : bytes) {
+    id += kHex[byte >> 4];
+    id += kHex[byte & 15];
+  }
+  return id;
+}
+
+SecretString key_text(const std::string& id, const SecretBytes& secret) {
+  SecretString text;
+  text.reserve(kKeySize);
+  text.append(kPrefix).append(id).append("_").append(base64url_encode_secret(secret.view()));
+  return text;
+}
+
+ApiKeyDigest digest_of(const SecretBytes& secret) {
+  return ApiKeyDigest(sha256(secret.view()));
+}
+
+[[noreturn]] void invalid(const std::string& why) {
+  throw Error(Status::invalid_argument, why);
+}
+
+void check_time(std::int64_t time, const char* what) {
+  if (time < 0 || time > kLastSecond) {
+    invalid(std::string(what) + " must lie between 1970 and the year 9999");
+  }
+}
+
+// --- JSON of a record's body ---
+
+[[noreturn]] void malformed(const ChainRecord& record, const char* what) {
+  throw Error(Status::corrupt, "record " + std::to_string(record.head.sequence) +
+                                   " of an API key is signed, but its " + what +
+                                   " is missing or malformed");
+}
+
+ApiKeyDigest digest_from(const json& text, const ChainRecord& record) {
+  const Bytes bytes = base64url_decode(text.get_ref<const std::string&>());
+  Sha256Digest digest{};
+  if (bytes.size() != digest.size()) malformed(record, "digest");
+  std::copy(bytes.begin(), bytes.end(), digest.begin());
+  return ApiKeyDigest(digest);
+}
+
+ordered_json time_or_null(std::int64_t time) {
+  return time == 0 ? ordered_json(nullptr) : ordered_json(time);
+}
+
+std::int64_t time_from(const json& object, const char* member) {
+  const json& value = object.at(member);
+  return value.is_null() ? 0 : value.get<std::int64_t>();
+}
+
+ordered_json scope_names(unsigned scopes) {
+  ordered_json names = ordered_json::array();
+  if ((scopes & static_cast<unsigned>(ApiKeyScope::infer)) != 0) names.push_back("infer");
+  if ((scopes & static_cast<unsigned>(ApiKeyScope::admin)) != 0) names.push_back("admin");
+  return names;
+}
+
+unsigned scopes_from(const json& names, const ChainRecord& record) {
+  unsigned scopes = 0;
+  for (const json& name : names) {
+    if (name == "infer") {
+      scopes |= static_cast<unsigned>(ApiKeyScope::infer);
+    } else if (name == "admin") {
+      scopes |= static_cast<unsigned>(ApiKeyScope::admin);
+    } else {
+      malformed(record, "scope");
+    }
+  }
+  return scopes;
+}
+
+// --- JSON for people and scripts ---
+
+ordered_json shown_time(std::int64_t time) {
+  return time == 0 ? ordered_json(nullptr) : ordered_json(rfc3339(static_cast<std::time_t>(time)));
+}
+
+template <class Number>
+ordered_json shown_limit(Number limit) {
+  return limit == 0 ? ordered_json(nullptr) : ordered_json(limit);
+}
+
+ordered_json shown(const std::string& id, const ApiKeyBody& body, const RecordHead& head) {
+  const ApiKeyGrant& grant = body.grant;
+  return {
+      {"id", id},
+      {"owner", grant.owner},
+      {"scopes", scope_names(grant.scopes)},
+      {"models", grant.models},
+      {"state", apikey_state_name(body.state)},
+      {"not_before", shown_time(grant.not_before)},
+      {"expires", shown_time(grant.expires)},
+      {"created", shown_time(body.created)},
+      {"rate", shown_limit(grant.rate)},
+      {"burst", shown_limit(static_cast<std::uint64_t>(grant.rate == 0 ? 0 : grant.burst_size()))},
+      {"bytes_rate", shown_limit(grant.bytes_rate)},
+      {"old_secret_until", shown_time(body.old_secret_until)},
+      {"sequence", head.sequence},
+      {"time", head.time},
+      {"reason", head.reason},
+      {"signer", head.signer}};
+}
+
+}  // namespace
+
+const char* apikey_state_name(ApiKeyState state) noexcept {
+  return kStates[static_cast<std::size_t>(state)];
+}
+
+ChainSubject apikey_subject(const std::string& id) {
+  return {.chain = {"apikey", id}, .kind = RecordKind::apikey, .name = "*"};
+}
+
+std::optional<PresentedApiKey> PresentedApiKey::parse(std::string_view text) {
+  if (text.size() != kKeySize || !text.starts_with(kPrefix)) return std::nullopt;
+  const std::string_view id = text.substr(kPrefix.size(), kIdSize);
+  const std::string_view rest = text.substr(kPrefix.size() + kIdSize);
+  if (!is_id(id) || rest[0] != '_') return std::nullopt;
+  try {
+    return PresentedApiKey{.id = std::string(id),
+                           .digest = digest_of(base64url_decode_secret(rest.substr(1)))};
+  } catch (const Error& error) {
+    if (error.status() != Status::corrupt) throw;
+    return std::nullopt;
+  }
+}
+
+bool ApiKeyGrant::covers(std::string_view model) const noexcept {
+  return std::any_of(models.begin(), models.end(),
+                     [model](const auto& pattern) { return pattern_matches(pattern, model); });
+}
+
+bool ApiKeyGrant::covers_all() const noexcept {
+  return std::find(models.begin(), models.end(), "*") != models.end();
+}
+
+double ApiKeyGrant::burst_size() const noexcept {
+  return burst != 0 ? burst : std::max(1.0, std::ceil(rate));
+}
+
+void ApiKeyGrant::check() const {
+  if (owner.empty() || owner.size() > kMaxOwner ||
+      std::any_of(owner.begin(), owner.end(),
+                  [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
+    invalid("an API key's owner is 1 to 128 bytes of text without control characters");
+  }
+  if (scopes == 0 || (scopes & ~kAllApiKeyScopes) != 0) {
+    invalid("an API key's scopes are infer, admin or both");
+  }
+  if (models.empty() || models.size() > kMaxModels) {
+    invalid("an API key is for 1 to 64 models; give \"*\" for all of them");
+  }
+  for (const std::string& model : models) {
+    if (!is_name_pattern(model)) {
+      invalid("each model of an API key is a model name, or the beginning of one followed by '*'");
+    }
+  }
+  if (!std::isfinite(rate) || rate < 0 || rate > kMaxRate) {
+    invalid("an API key's rate is at most 1e9 requests per second; 0 = unlimited");
+  }
+  if (rate == 0 && burst != 0) invalid("an API key's burst needs a rate");
+  if (bytes_rate > kMaxVersion) invalid("an API key's bytes per second are at most 2^53-1");
+  check_time(not_before, "not_before");
+  check_time(expires, "expires");
+  if (expires != 0 && expires <= not_before) invalid("the API key would expire before it is valid");
+}
+
+std::string ApiKeyBody::to_json() const {
+  ordered_json out = {{"owner", grant.owner},
+                      {"scopes", scope_names(grant.scopes)},
+                      {"models", grant.models},
+                      {"state", apikey_state_name(state)},
+                      {"digest", base64url_encode(digest.bytes())},
+                      {"iat", created},
+                      {"nbf", time_or_null(grant.not_before)},
+                      {"exp", time_or_null(grant.expires)},
+                      {"rate", grant.rate},
+                      {"burst", grant.burst},
+                      {"bytes_rate", grant.bytes_rate},
+                      {"old", nullptr}};
+  if (old_secret_until != 0) {
+    out["old"] = {{"digest", base64url_encode(old_digest.bytes())}, {"exp", old_secret_until}};
+  }
+  return out.dump();
+}
+
+ApiKeyBody ApiKeyBody::from_record(const ChainRecord& record) {
+  try {
+    const json in = json::parse(record.body);
+    ApiKeyBody body;
+    body.grant.owner = in.at("owner").get<std::string>();
+    body.grant.scopes = scopes_from(in.at("scopes"), record);
+    body.grant.models = in.at("models").get<std::vector<std::string>>();
+    const auto state = std::find(kStates.begin(), kStates.end(), in.at("state").get<std::string>());
+    if (state == kStates.end()) malformed(record, "state");
+    body.state = static_cast<ApiKeyState>(state - kStates.begin());
+    body.digest = digest_from(in.at("digest"), record);
+    body.created = in.at("iat").get<std::int64_t>();
+    body.grant.not_before = time_from(in, "nbf");
+    body.grant.expires = time_from(in, "exp");
+    body.grant.rate = in.at("rate").get<double>();
+    body.grant.burst = in.at("burst").get<std::uint32_t>();
+    body.grant.bytes_rate = in.at("bytes_rate").get<std::uint64_t>();
+    if (const json& old = in.at("old"); !old.is_null()) {
+      body.old_digest = digest_from(old.at("digest"), record);
+      body.old_secret_until = old.at("exp").get<std::int64_t>();
+    }
+    body.grant.check();
+    check_time(body.created, "created");
+    check_time(body.old_secret_until, "the old secret's end");
+    return body;
+  } catch (const json::exception&) {
+    malformed(record, "body");
+  } catch (const Error& error) {
+    if (error.status() != Status::invalid_argument) throw;
+    malformed(record, "body");
+  }
+}
+
+void ApiKeyBody::advance(const ChainRecord& record) {
+  const bool deleted = state == ApiKeyState::deleted;
+  *this = from_record(record);
+  if (deleted) state = ApiKeyState::deleted;
+}
+
+struct ApiKeys::Known {
+  ChainRecord last;
+  ApiKeyBody body;
+};
+
+ApiKeys::Known ApiKeys::read(const std::string& id) const {
+  check_id(id);
+  auto chain = Records(store_, keys_, cancel_).all(apikey_subject(id));
+  if (chain.empty()) {
+    throw Error(Status::not_found, "there is no API key '" + id + "' in " + store_.display_uri() +
+                                       "; list the keys to see what there is");
+  }
+  ApiKeyBody body;
+  for (const ChainRecord& record : chain) body.advance(record);
+  return {std::move(chain.back()), std::move(body)};
+}
+
+std::string ApiKeys::append(const std::string& id, const std::optional<ChainRecord>& last,
+                            const ApiKeyBody& body, const std::string& reason) const {
+  const ChainRecord record =
+      Records(store_, keys_, cancel_).append(apikey_subject(id), last, body.to_json(), reason);
+  return shown(id, body, record.head).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+NewApiKey ApiKeys::create(const ApiKeyGrant& grant, const std::string& reason) const {
+  grant.check();
+  if (!keys_.can_sign(RecordKind::apikey, "*")) {
+    throw Error(Status::no_key,
+                "the keyring holds no private key that may sign API keys for every name (\"*\"); "
+                "use an operator's keyring");
+  }
+  store_.ensure_created(cancel_);
+  const SecretBytes secret = SecretBytes::random(kSecretBytes);
+  ApiKeyBody body;
+  body.grant = grant;
+  body.created = std::time(nullptr);
+  body.digest = digest_of(secret);
+  for (int attempt = 1;; ++attempt) {
+    const std::string id = new_id();
+    try {
+      std::string record = append(id, std::nullopt, body, reason);
+      return {key_text(id, secret), std::move(record)};
+    } catch (const Error& error) {
+      if (error.status() != Status::conflict || attempt == kIdTries) throw;  // the id is taken
+    }
+  }
+}
+
+NewApiKey ApiKeys::rotate(const std::string& id, std::uint64_t grace_seconds,
+                          const std::string& reason) const {
+  Known known = read(id);
+  ApiKeyBody& body = known.body;
+  if (body.state == ApiKeyState::deleted) {
+    throw Error(Status::revoked, "API key " + id + " is deleted for good; create a new one");
+  }
+  const std::int64_t now = std::time(nullptr);
+  if (grace_seconds > static_cast<std::uint64_t>(kLastSecond - now)) {
+    invalid("the old secret must end before the year 10000");
+  }
+  body.old_digest = body.digest;
+  body.old_secret_until = grace_seconds == 0 ? 0 : now + static_cast<std::int64_t>(grace_seconds);
+  const SecretBytes secret = SecretBytes::random(kSecretBytes);
+  body.digest = digest_of(secret);
+  std::string record = append(id, known.last, body, reason);
+  return {key_text(id, secret), std::move(record)};
+}
+
+void ApiKeys::set_state(const std::string& id, ApiKeyState state, const std::string& reason) const {
+  Known known = read(id);
+  if (known.body.state == state) return;
+  if (known.body.state == ApiKeyState::deleted) {
+    throw Error(Status::revoked, "API key " + id + " is deleted for good; create a new one");
+  }
+  known.body.state = state;
+  append(id, known.last, known.body, reason);
+}
+
+std::string ApiKeys::show(const std::string& id) const {
+  const Known known = read(id);
+  return shown(id, known.body, known.last.head)
+      .dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string ApiKeys::list() const {
+  ordered_json list = ordered_json::array();
+  for (const std::string& id : store_.chains({"apikey"}, cancel_)) {
+    try {
+      const Known known = read(id);
+      list.push_back(shown(id, known.body, known.last.head));
+    } catch (const Error& error) {
+      const bool about_it = error.status() == Status::untrusted ||
+                            error.status() == Status::corrupt ||
+                            error.status() == Status::invalid_argument;
+      if (!about_it) throw;
+      list.push_back({{"id", id}, {"error", error.what()}});
+    }
+  }
+  return list.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace ptsecure

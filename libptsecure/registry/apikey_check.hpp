@@ -1,0 +1,62 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "libptsecure/keyring/keyring.hpp"
+#include "libptsecure/registry/apikey.hpp"
+#include "libptsecure/store/store.hpp"
+
+namespace ptsecure {
+
+struct ApiKeyRequest {
+  std::string_view model;  // empty = none (infer), all (admin)
+  ApiKeyScope scope = ApiKeyScope::infer;
+  bool counted = true;
+  std::uint64_t bytes = 0;
+};
+
+// What is known of the key once it is authentic, also when the check throws.
+struct ApiKeyAnswer {
+  std::string id;
+  std::string owner;
+  std::chrono::milliseconds retry_after{0};
+};
+
+// Checks the keys that requests bring. Thread-safe.
+//
+// One thread of its own does all that the store is asked: every `refresh` it reads the numbers of
+// the last records of all keys (one query), and of keys it holds the records that are new. So the
+// set of ids is known, and an id that isn't in it costs the store nothing, apart from a few looks a
+// second for keys made since the last refresh. A key is read when it is first shown.
+//
+// Of each key it holds the place in its chain that it has seen. Records that don't continue from
+// there, or that are no longer there, refuse the key.
+class ApiKeyChecker {
+ public:
+  struct Options {
+    std::chrono::milliseconds grace{60000};  // how long keys stay valid without the store
+    std::chrono::milliseconds refresh{500};
+  };
+
+  // Asks the store once; throws what that throws.
+  ApiKeyChecker(std::shared_ptr<Store> store, Keyring keys, const Options& options);
+  ~ApiKeyChecker();
+
+  // Throws Status::unauthenticated, forbidden, rate_limited, unavailable, closed (after a fork), or
+  // what is wrong with the key's records.
+  void check(std::string_view presented, const ApiKeyRequest& request, ApiKeyAnswer& answer);
+  void charge(const std::string& id, std::uint64_t bytes);
+  // JSON, see pts_apikeys_usage.
+  std::string usage() const;
+
+ private:
+  struct State;
+  State& state() const;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ptsecure
