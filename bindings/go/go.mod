@@ -1,0 +1,3 @@
+module github.com/ptsecure/ptsecure/bindings/go
+
+go 1.24

@@ -1,0 +1,158 @@
+package raw
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+// OpenOptions is pts_open_options.
+type OpenOptions struct {
+	Verify         int32
+	Device         string
+	IntraOpThreads int32
+	WarmUpRuns     int32
+	TorchDir       string
+	Cancel         *Cancel
+}
+
+const (
+	VerifySigned = int32(C.PTS_VERIFY_SIGNED)
+	VerifyAEAD   = int32(C.PTS_VERIFY_AEAD)
+)
+
+func (o *OpenOptions) in(a *arena) *C.pts_open_options {
+	c := (*C.pts_open_options)(a.block(C.sizeof_pts_open_options))
+	if c == nil {
+		return nil
+	}
+	C.pts_open_options_init(c)
+	c.verify = C.int32_t(o.Verify)
+	c.device = a.optional("a device", o.Device)
+	c.intra_op_threads = C.int32_t(o.IntraOpThreads)
+	c.warm_up_runs = C.int32_t(o.WarmUpRuns)
+	c.torch_dir = a.optional("a folder", o.TorchDir)
+	c.cancel = (*C.pts_cancel)(o.Cancel)
+	return c
+}
+
+func StoreFetch(s *Store, reference string, keys *Keyring, cancel *Cancel) (*Package, error) {
+	var a arena
+	defer a.free()
+	ref := a.text("a reference", reference)
+	var out *C.pts_package
+	err := a.call(func(e *C.pts_error) C.pts_status {
+		return C.pts_store_fetch((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), (*C.pts_cancel)(cancel), &out, e)
+	})
+	return (*Package)(out), made(err)
+}
+
+func PackageDestroy(p *Package) {
+	c := (*C.pts_package)(p)
+	C.pts_package_destroy(&c)
+	live.Add(-1)
+}
+
+func PackageName(p *Package) string { return C.GoString(C.pts_package_name((*C.pts_package)(p))) }
+
+func PackageVersion(p *Package) uint64 { return uint64(C.pts_package_version((*C.pts_package)(p))) }
+
+func PackageSize(p *Package) uint64 { return uint64(C.pts_package_size((*C.pts_package)(p))) }
+
+func PackageManifest(p *Package) string {
+	return C.GoString(C.pts_package_manifest((*C.pts_package)(p)))
+}
+
+func PackageExample(p *Package) ([]byte, error) {
+	return text(func(out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_package_example((*C.pts_package)(p), out, e)
+	})
+}
+
+func PackageDecrypt(p *Package, options *OpenOptions, callbacks *Callbacks) (*Bytes, error) {
+	var a arena
+	defer a.free()
+	o := options.in(&a)
+	var out *C.pts_bytes
+	err := callbacks.Run(func(handle uintptr) error {
+		return a.call(func(e *C.pts_error) C.pts_status {
+			return C.ptsgo_package_decrypt((*C.pts_package)(p), o, &out, C.uintptr_t(handle), e)
+		})
+	})
+	if err != nil {
+		C.pts_bytes_destroy(&out)
+		return nil, err
+	}
+	live.Add(1)
+	return (*Bytes)(out), nil
+}
+
+// PackageStream hands out the model with callbacks.Sink.
+func PackageStream(p *Package, options *OpenOptions, callbacks *Callbacks) error {
+	var a arena
+	defer a.free()
+	o := options.in(&a)
+	return callbacks.Run(func(handle uintptr) error {
+		return a.call(func(e *C.pts_error) C.pts_status {
+			return C.ptsgo_package_stream((*C.pts_package)(p), o, C.uintptr_t(handle), e)
+		})
+	})
+}
+
+func PackageExport(p *Package, folder string, options *OpenOptions, callbacks *Callbacks) error {
+	var a arena
+	defer a.free()
+	dir, o := a.text("a folder", folder), options.in(&a)
+	return callbacks.Run(func(handle uintptr) error {
+		return a.call(func(e *C.pts_error) C.pts_status {
+			return C.ptsgo_package_export((*C.pts_package)(p), dir, o, C.uintptr_t(handle), e)
+		})
+	})
+}
+
+func PackageLoad(p *Package, options *OpenOptions, callbacks *Callbacks) (*Model, error) {
+	var a arena
+	defer a.free()
+	o := options.in(&a)
+	var out *C.pts_model
+	err := callbacks.Run(func(handle uintptr) error {
+		return a.call(func(e *C.pts_error) C.pts_status {
+			return C.ptsgo_package_load((*C.pts_package)(p), o, &out, C.uintptr_t(handle), e)
+		})
+	})
+	if err != nil {
+		C.pts_model_destroy(&out)
+		return nil, err
+	}
+	live.Add(1)
+	return (*Model)(out), nil
+}
+
+func ModelOpen(s *Store, reference string, keys *Keyring, options *OpenOptions, callbacks *Callbacks) (*Model, error) {
+	var a arena
+	defer a.free()
+	ref, o := a.text("a reference", reference), options.in(&a)
+	var out *C.pts_model
+	err := callbacks.Run(func(handle uintptr) error {
+		return a.call(func(e *C.pts_error) C.pts_status {
+			return C.ptsgo_model_open((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), o, &out, C.uintptr_t(handle), e)
+		})
+	})
+	if err != nil {
+		C.pts_model_destroy(&out)
+		return nil, err
+	}
+	live.Add(1)
+	return (*Model)(out), nil
+}
+
+// StoreVerify reports with callbacks.Check.
+func StoreVerify(s *Store, reference string, keys *Keyring, options *OpenOptions, callbacks *Callbacks) error {
+	var a arena
+	defer a.free()
+	ref, o := a.text("a reference", reference), options.in(&a)
+	return callbacks.Run(func(handle uintptr) error {
+		return a.call(func(e *C.pts_error) C.pts_status {
+			return C.ptsgo_store_verify((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), o, C.uintptr_t(handle), e)
+		})
+	})
+}

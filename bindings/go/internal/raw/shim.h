@@ -1,0 +1,71 @@
+/* What Go can't say by itself: callbacks whose user pointer is a cgo.Handle, and one inference in one
+ * crossing from Go to C. */
+#ifndef PTSECURE_GO_SHIM_H_
+#define PTSECURE_GO_SHIM_H_
+
+#include <ptsecure/ptsecure.h>
+
+/* `callbacks` is the cgo.Handle of a *Callbacks, or 0 for none. */
+pts_status ptsgo_store_open(const char* uri, const pts_store_options* options, uintptr_t log,
+                            pts_store** out, pts_error* error);
+pts_status ptsgo_publish_file(pts_store* self, const char* name, const char* path,
+                              const pts_keyring* keys, const pts_publish_options* options,
+                              uint64_t* version, uintptr_t callbacks, pts_error* error);
+pts_status ptsgo_publish_bytes(pts_store* self, const char* name, const void* data, size_t size,
+                               const pts_keyring* keys, const pts_publish_options* options,
+                               uint64_t* version, uintptr_t callbacks, pts_error* error);
+pts_status ptsgo_publish_read(pts_store* self, const char* name, uint64_t size,
+                              const pts_keyring* keys, const pts_publish_options* options,
+                              uint64_t* version, uintptr_t callbacks, pts_error* error);
+pts_status ptsgo_package_decrypt(pts_package* self, const pts_open_options* options,
+                                 pts_bytes** out, uintptr_t callbacks, pts_error* error);
+pts_status ptsgo_package_stream(pts_package* self, const pts_open_options* options,
+                                uintptr_t callbacks, pts_error* error);
+pts_status ptsgo_package_export(pts_package* self, const char* folder,
+                                const pts_open_options* options, uintptr_t callbacks,
+                                pts_error* error);
+pts_status ptsgo_package_load(pts_package* self, const pts_open_options* options, pts_model** out,
+                              uintptr_t callbacks, pts_error* error);
+pts_status ptsgo_model_open(pts_store* store, const char* reference, const pts_keyring* keys,
+                            const pts_open_options* options, pts_model** out, uintptr_t callbacks,
+                            pts_error* error);
+pts_status ptsgo_store_verify(pts_store* self, const char* reference, const pts_keyring* keys,
+                              const pts_open_options* options, uintptr_t callbacks,
+                              pts_error* error);
+pts_status ptsgo_store_copy(pts_store* self, const char* reference, const pts_keyring* keys,
+                            pts_store* target, const pts_keyring* target_keys,
+                            const pts_publish_options* options, uint64_t* version,
+                            uintptr_t callbacks, pts_error* error);
+
+enum { PTSGO_MAX_RANK = 16 };
+
+/* A tensor described without pointers but that to its data, so that Go pins nothing else. */
+typedef struct ptsgo_tensor {
+  void* data;
+  int32_t dtype;
+  int32_t rank;
+  int32_t strided; /* nonzero: `strides` is set; else row-major */
+  int32_t device_type;
+  int64_t shape[PTSGO_MAX_RANK];
+  int64_t strides[PTSGO_MAX_RANK];
+} ptsgo_tensor;
+
+/* One input: `value` when that isn't NULL, else `tensor`. */
+typedef struct ptsgo_input {
+  const pts_value* value;
+  ptsgo_tensor tensor;
+} ptsgo_input;
+
+/* A tensor value over the described memory (`copy` = 0), or over a copy of it. */
+pts_status ptsgo_tensor_value(const ptsgo_tensor* tensor, int32_t copy, pts_value** out,
+                              pts_error* error);
+/* What a tensor value holds; borrowed from it. */
+pts_status ptsgo_describe_tensor(const pts_value* value, ptsgo_tensor* out, pts_error* error);
+
+/* Runs the model on inputs that are made for this call. *kind and *tensor (for a tensor) describe
+ * *out. */
+pts_status ptsgo_infer(const pts_model* model, const ptsgo_input* inputs, size_t count, int32_t copy,
+                       const pts_infer_options* options, pts_value** out, pts_kind* kind,
+                       ptsgo_tensor* tensor, pts_error* error);
+
+#endif

@@ -1,0 +1,203 @@
+package raw
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import "unsafe"
+
+// StoreOptions is pts_store_options; 0 = the default.
+type StoreOptions struct {
+	ConnectTimeoutMS, OperationTimeoutMS int32
+	Threads                              uint32
+	Log                                  *Log
+}
+
+func StoreOpen(uri string, options StoreOptions) (*Store, error) {
+	var a arena
+	defer a.free()
+	var c C.pts_store_options
+	C.pts_store_options_init(&c)
+	if options.ConnectTimeoutMS != 0 {
+		c.connect_timeout_ms = C.int32_t(options.ConnectTimeoutMS)
+	}
+	if options.OperationTimeoutMS != 0 {
+		c.operation_timeout_ms = C.int32_t(options.OperationTimeoutMS)
+	}
+	c.threads = C.uint32_t(options.Threads)
+	var log C.uintptr_t
+	if options.Log != nil {
+		log = C.uintptr_t(options.Log.handle)
+	}
+	var out *C.pts_store
+	where := a.text("a store's URI", uri)
+	err := a.call(func(e *C.pts_error) C.pts_status { return C.ptsgo_store_open(where, &c, log, &out, e) })
+	return (*Store)(out), made(err)
+}
+
+func StoreDestroy(s *Store) {
+	c := (*C.pts_store)(s)
+	C.pts_store_destroy(&c)
+	live.Add(-1)
+}
+
+func StoreDescribe(s *Store) ([]byte, error) {
+	return text(func(out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_describe((*C.pts_store)(s), out, e)
+	})
+}
+
+func StoreList(s *Store, after string, limit uint64) ([]byte, error) {
+	var a arena
+	defer a.free()
+	return a.json(a.optional("a model's name", after), func(after *C.char, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_list((*C.pts_store)(s), after, C.uint64_t(limit), out, e)
+	})
+}
+
+func StoreListVersions(s *Store, name string, before, limit uint64) ([]byte, error) {
+	var a arena
+	defer a.free()
+	return a.json(a.text("a model's name", name), func(name *C.char, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_list_versions((*C.pts_store)(s), name, C.uint64_t(before), C.uint64_t(limit), out, e)
+	})
+}
+
+func StoreShow(s *Store, reference string, keys *Keyring) ([]byte, error) {
+	var a arena
+	defer a.free()
+	return a.json(a.text("a reference", reference), func(reference *C.char, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_show((*C.pts_store)(s), reference, (*C.pts_keyring)(keys), out, e)
+	})
+}
+
+func StoreListAliases(s *Store, name string, keys *Keyring) ([]byte, error) {
+	var a arena
+	defer a.free()
+	return a.json(a.text("a model's name", name), func(name *C.char, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_list_aliases((*C.pts_store)(s), name, (*C.pts_keyring)(keys), out, e)
+	})
+}
+
+// json makes a call about one name or reference that returns text.
+func (a *arena) json(about *C.char, f func(about *C.char, out **C.char, e *C.pts_error) C.pts_status) ([]byte, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	return text(func(out **C.char, e *C.pts_error) C.pts_status { return f(about, out, e) })
+}
+
+func StoreSetAlias(s *Store, name, alias string, version uint64, reason string, keys *Keyring) error {
+	var a arena
+	defer a.free()
+	n, al, r := a.text("a model's name", name), a.text("an alias", alias), a.optional("a reason", reason)
+	return a.call(func(e *C.pts_error) C.pts_status {
+		return C.pts_store_set_alias((*C.pts_store)(s), n, al, C.uint64_t(version), r, (*C.pts_keyring)(keys), e)
+	})
+}
+
+func StoreSetKeyStatus(s *Store, reference, status, reason string, keys *Keyring) error {
+	var a arena
+	defer a.free()
+	ref, st, r := a.text("a reference", reference), a.text("a key's status", status), a.optional("a reason", reason)
+	return a.call(func(e *C.pts_error) C.pts_status {
+		return C.pts_store_set_key_status((*C.pts_store)(s), ref, st, r, (*C.pts_keyring)(keys), e)
+	})
+}
+
+// PublishOptions is pts_publish_options.
+type PublishOptions struct {
+	Format, Alias          string
+	LabelKeys, LabelValues []string // as many of each
+	Sample                 []*Value
+	SampleJSON             string
+	TorchDir               string
+	Cancel                 *Cancel
+}
+
+func (o *PublishOptions) in(a *arena) *C.pts_publish_options {
+	c := (*C.pts_publish_options)(a.block(C.sizeof_pts_publish_options))
+	if c == nil {
+		return nil
+	}
+	C.pts_publish_options_init(c)
+	c.format = a.optional("a format", o.Format)
+	c.alias = a.optional("an alias", o.Alias)
+	c.label_keys = a.texts("a label", o.LabelKeys)
+	c.label_values = a.texts("a label's value", o.LabelValues)
+	c.label_count = C.size_t(len(o.LabelKeys))
+	if sample := a.pointers(len(o.Sample)); sample != nil {
+		for i, value := range o.Sample {
+			sample[i] = unsafe.Pointer(value)
+		}
+		c.sample = (**C.pts_value)(unsafe.Pointer(&sample[0]))
+		c.sample_count = C.size_t(len(sample))
+	}
+	c.torch_dir = a.optional("a folder", o.TorchDir)
+	c.cancel = (*C.pts_cancel)(o.Cancel)
+	c.sample_json = a.optional("a JSON sample", o.SampleJSON)
+	return c
+}
+
+func (a *arena) texts(what string, texts []string) **C.char {
+	list := a.pointers(len(texts))
+	if list == nil {
+		return nil
+	}
+	for i, s := range texts {
+		list[i] = unsafe.Pointer(a.text(what, s))
+	}
+	return (**C.char)(unsafe.Pointer(&list[0]))
+}
+
+func StorePublishFile(s *Store, name, path string, keys *Keyring, options *PublishOptions, callbacks *Callbacks) (uint64, error) {
+	return publish(name, options, callbacks, func(a *arena) publishCall {
+		file := a.text("a path", path)
+		return func(name *C.char, o *C.pts_publish_options, version *C.uint64_t, handle C.uintptr_t, e *C.pts_error) C.pts_status {
+			return C.ptsgo_publish_file((*C.pts_store)(s), name, file, (*C.pts_keyring)(keys), o, version, handle, e)
+		}
+	})
+}
+
+func StorePublishBytes(s *Store, name string, data []byte, keys *Keyring, options *PublishOptions, callbacks *Callbacks) (uint64, error) {
+	if len(data) == 0 {
+		data = make([]byte, 0, 1) // an address, though nothing is there
+	}
+	return publish(name, options, callbacks, func(*arena) publishCall {
+		return func(name *C.char, o *C.pts_publish_options, version *C.uint64_t, handle C.uintptr_t, e *C.pts_error) C.pts_status {
+			return C.ptsgo_publish_bytes((*C.pts_store)(s), name, unsafe.Pointer(unsafe.SliceData(data)), C.size_t(len(data)), (*C.pts_keyring)(keys), o, version, handle, e)
+		}
+	})
+}
+
+// StorePublishRead reads with callbacks.Read.
+func StorePublishRead(s *Store, name string, size uint64, keys *Keyring, options *PublishOptions, callbacks *Callbacks) (uint64, error) {
+	return publish(name, options, callbacks, func(*arena) publishCall {
+		return func(name *C.char, o *C.pts_publish_options, version *C.uint64_t, handle C.uintptr_t, e *C.pts_error) C.pts_status {
+			return C.ptsgo_publish_read((*C.pts_store)(s), name, C.uint64_t(size), (*C.pts_keyring)(keys), o, version, handle, e)
+		}
+	})
+}
+
+func StoreCopy(s *Store, reference string, keys *Keyring, target *Store, targetKeys *Keyring, options *PublishOptions, callbacks *Callbacks) (uint64, error) {
+	return publish(reference, options, callbacks, func(*arena) publishCall {
+		return func(reference *C.char, o *C.pts_publish_options, version *C.uint64_t, handle C.uintptr_t, e *C.pts_error) C.pts_status {
+			return C.ptsgo_store_copy((*C.pts_store)(s), reference, (*C.pts_keyring)(keys), (*C.pts_store)(target), (*C.pts_keyring)(targetKeys), o, version, handle, e)
+		}
+	})
+}
+
+type publishCall func(name *C.char, o *C.pts_publish_options, version *C.uint64_t, handle C.uintptr_t, e *C.pts_error) C.pts_status
+
+// publish returns a version with an error when only the alias could not be set.
+func publish(name string, options *PublishOptions, callbacks *Callbacks, prepare func(a *arena) publishCall) (uint64, error) {
+	var a arena
+	defer a.free()
+	n, o, f := a.text("a name", name), options.in(&a), prepare(&a)
+	var version C.uint64_t
+	err := callbacks.Run(func(handle uintptr) error {
+		return a.call(func(e *C.pts_error) C.pts_status { return f(n, o, &version, C.uintptr_t(handle), e) })
+	})
+	return uint64(version), err
+}

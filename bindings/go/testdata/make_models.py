@@ -1,0 +1,78 @@
+"""Writes the models of the Go tests: make_models.py FOLDER"""
+
+import sys
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Echo(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Copy(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @torch.jit.export
+    def transposed(self, x: Tensor) -> Tensor:
+        return x.t()
+
+    @torch.jit.export
+    def failing(self, x: Tensor) -> Tensor:
+        return x.reshape(x.numel() + 1)
+
+
+class Everything(nn.Module):
+    def forward(
+        self,
+        x: Tensor,
+        whole: int,
+        real: float,
+        text: str,
+        yes: bool,
+        items: List[Tensor],
+        named: Dict[str, Tensor],
+        pair: Tuple[int, Tensor],
+        maybe: Optional[Tensor] = None,
+    ) -> Dict[str, Tuple[Tensor, List[int], float, str, bool, Optional[Tensor]]]:
+        total = x.sum() + pair[1].sum()
+        for item in items:
+            total = total + item.sum()
+        order: List[int] = []
+        for key in named.keys():
+            order.append(len(key))
+            total = total + named[key].sum()
+        order.append(whole + pair[0])
+        return {"answer": (total, order, real * 2, text + "!", not yes, maybe)}
+
+
+class Counter(nn.Module):
+    """Keeps what it was given last, the input itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.zeros(1))
+        self.register_buffer("last", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.total += x.sum()
+        self.last = x
+        return self.total.clone()
+
+    @torch.jit.export
+    def kept(self) -> Tensor:
+        return self.last.clone()
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    for name, module in {"echo": Echo(), "copy": Copy(), "everything": Everything(), "counter": Counter()}.items():
+        torch.jit.script(module).save(str(folder / f"{name}.pt"))
+
+
+if __name__ == "__main__":
+    main()
