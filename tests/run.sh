@@ -144,12 +144,33 @@ run_pytest() {
   return "$status"
 }
 
+# What is found with pkg-config has to be installed: into build/prefix.
+install_for_go() {
+  local component
+  rm -rf "$BUILD/prefix"
+  for component in library dev; do
+    cmake --install "$BUILD" --prefix "$BUILD/prefix" --component $component || return
+  done >"$BUILD/log/install-for-go.log"
+  PKG_CONFIG_PATH=$(dirname "$(find "$BUILD/prefix" -name ptsecure.pc)")
+  export PKG_CONFIG_PATH
+}
+
+# In the module's folder. The binding runs under the race detector too, which checks the use of
+# unsafe pointers as well (-d=checkptr).
+check_go_module() {
+  local unformatted
+  unformatted=$("$("$PTSECURE_GO" env GOROOT)/bin/gofmt" -l .)
+  [[ -z $unformatted ]] || { echo "gofmt: $PWD: $unformatted" >&2; return 1; }
+  "$PTSECURE_GO" vet ./... && "$PTSECURE_GO" test -count=1 -json ./... || return
+  [[ $PWD != */bindings/go ]] || "$PTSECURE_GO" test -race -count=1 -json ./...
+}
+
 run_go() {
   local status=0 module
+  install_for_go || return
   : >"$BUILD/go-test.json"
   for module in "$@"; do
-    (cd "$(dirname "$module")" && "$PTSECURE_GO" vet ./... && "$PTSECURE_GO" test -count=1 -json ./...) \
-      >>"$BUILD/go-test.json" || status=1
+    (cd "$(dirname "$module")" && check_go_module) >>"$BUILD/go-test.json" || status=1
   done
   "$PTSECURE_PYTHON" tests/count.py go "$BUILD/go-test.json" >"$counts" || status=1
   return "$status"

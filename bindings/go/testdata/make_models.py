@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -34,16 +33,16 @@ class Everything(nn.Module):
         real: float,
         text: str,
         yes: bool,
-        items: List[Tensor],
-        named: Dict[str, Tensor],
-        pair: Tuple[int, Tensor],
-        maybe: Optional[Tensor] = None,
-    ) -> Dict[str, Tuple[Tensor, List[int], float, str, bool, Optional[Tensor]]]:
+        items: list[Tensor],
+        named: dict[str, Tensor],
+        pair: tuple[int, Tensor],
+        maybe: Tensor | None = None,
+    ) -> dict[str, tuple[Tensor, list[int], float, str, bool, Tensor | None]]:
         total = x.sum() + pair[1].sum()
         for item in items:
             total = total + item.sum()
-        order: List[int] = []
-        for key in named.keys():
+        order: list[int] = []
+        for key in named:
             order.append(len(key))
             total = total + named[key].sum()
         order.append(whole + pair[0])
@@ -52,6 +51,9 @@ class Everything(nn.Module):
 
 class Counter(nn.Module):
     """Keeps what it was given last, the input itself."""
+
+    total: Tensor
+    last: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +72,8 @@ class Counter(nn.Module):
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    for name, module in {"echo": Echo(), "copy": Copy(), "everything": Everything(), "counter": Counter()}.items():
+    for module in (Echo(), Copy(), Everything(), Counter()):
+        name = type(module).__name__.lower()
         torch.jit.script(module).save(str(folder / f"{name}.pt"))
 
 

@@ -1,5 +1,5 @@
-/* What Go can't say by itself: callbacks whose user pointer is a cgo.Handle, and one inference in one
- * crossing from Go to C. */
+/* What Go can't say by itself: callbacks whose user pointer is a cgo.Handle, and one inference in
+ * one crossing from Go to C. */
 #ifndef PTSECURE_GO_SHIM_H_
 #define PTSECURE_GO_SHIM_H_
 
@@ -64,8 +64,8 @@ pts_status ptsgo_describe_tensor(const pts_value* value, ptsgo_tensor* out, pts_
 
 /* Runs the model on inputs that are made for this call. *kind and *tensor (for a tensor) describe
  * *out. */
-pts_status ptsgo_infer(const pts_model* model, const ptsgo_input* inputs, size_t count, int32_t copy,
-                       const pts_infer_options* options, pts_value** out, pts_kind* kind,
-                       ptsgo_tensor* tensor, pts_error* error);
+pts_status ptsgo_infer(const pts_model* model, const ptsgo_input* inputs, size_t count,
+                       int32_t copy, const pts_infer_options* options, pts_value** out,
+                       pts_kind* kind, ptsgo_tensor* tensor, pts_error* error);
 
 #endif
