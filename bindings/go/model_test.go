@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -449,4 +450,24 @@ func calls(store *ptsecure.Store, keys *ptsecure.Keyring, model *ptsecure.Model,
 		"InferJSON":    func() error { return only(model.InferJSON(background, nil)) },
 		"Run":          func() error { return only(model.Run(background, ptsecure.Request{})) },
 	}
+}
+
+func TestNpy(t *testing.T) {
+	leakless(t)
+	npy := must(os.ReadFile(root + "/examples/digits/sample.npy"))(t)
+	tensor := must(ptsecure.ParseNpy(npy))(t)
+	if tensor.DType() != ptsecure.FP32 || !slices.Equal(tensor.Shape(), []int{8, 1, 8, 8}) {
+		t.Fatal(tensor)
+	}
+	again := must(ptsecure.ParseNpy(must(tensor.Npy())(t)))(t)
+	equal(t, again, must(ptsecure.Data[float32](tensor))(t)...)
+	columns := ptsecure.NewStridedTensor([]int32{1, 2, 3, 4}, []int{2, 2}, []int{1, 2})
+	equal[int32](t, must(ptsecure.ParseNpy(must(columns.Npy())(t)))(t), 1, 3, 2, 4)
+	for _, broken := range [][]byte{nil, []byte("no npy"), npy[:100]} {
+		if _, err := ptsecure.ParseNpy(broken); err == nil {
+			t.Fatalf("%q was accepted", broken)
+		}
+	}
+	_, err := ptsecure.NewTensor([]int32{1}, 2).Npy()
+	fails(t, err, ptsecure.ErrInvalidInput, "1 elements")
 }

@@ -18,6 +18,7 @@ def blocks(language: str) -> list[str]:
 def test_the_programs_are_those_of_examples() -> None:
     assert blocks("c") == [(ROOT / "examples/c/main.c").read_text()]
     assert blocks("cpp") == [(ROOT / "examples/cpp/main.cpp").read_text()]
+    assert blocks("go") == [(ROOT / "examples/go/main.go").read_text()]
 
 
 def test_links_lead_somewhere() -> None:

@@ -198,3 +198,19 @@ func ValueDestroy(v *Value) {
 	C.pts_value_destroy(&c)
 	live.Add(-1)
 }
+
+// ValueFromNpy is a tensor from the bytes of a NumPy .npy file.
+func ValueFromNpy(data []byte) (*Value, error) {
+	if len(data) == 0 {
+		data = make([]byte, 0, 1) // an address, though nothing is there
+	}
+	return value(func(out **C.pts_value, e *C.pts_error) C.pts_status {
+		return C.pts_value_from_npy(unsafe.Pointer(unsafe.SliceData(data)), C.size_t(len(data)), out, e)
+	})
+}
+
+func ValueToNpy(v *Value) (*Bytes, error) {
+	var out *C.pts_bytes
+	err := call(func(e *C.pts_error) C.pts_status { return C.pts_value_to_npy((*C.pts_value)(v), &out, e) })
+	return (*Bytes)(out), made(err)
+}
