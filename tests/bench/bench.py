@@ -1,0 +1,90 @@
+"""Measures opening, publishing and running sealed models beside what people use today.
+
+Called by run.sh, which builds and fetches what it needs.
+"""
+
+import argparse
+import fnmatch
+import os
+import pathlib
+import sys
+import time
+
+import machine
+import report
+from contest import Contest, Result, Row, Sample, UnavailableError, evaluate, run_contest
+from contests import Suite
+from fixtures import Fixtures, note
+from rows import Table
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tests/bench/run.sh", description=__doc__)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="two minutes: a 100 MB model instead of 537 MB, fewer rounds",
+    )
+    parser.add_argument("--huge", action="store_true", help="a model above 4 GiB too")
+    parser.add_argument(
+        "--rows",
+        metavar="PATTERN,...",
+        default="*",
+        help="only these rows of the table, like 'open-*,publish-folder'",
+    )
+    parser.add_argument("--rounds", type=int, help="how often each side runs")
+    parser.add_argument("--list", action="store_true", help="show the rows and end")
+    parser.add_argument("--out", type=pathlib.Path, help="folder for bench.csv, .txt and .png")
+    parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def measure(contests: list[Contest], rows: list[Row]) -> list[Result]:
+    """Runs each contest that a row needs; what can't be had is said and left out."""
+    samples: dict[str, dict[str, list[Sample]]] = {}
+    for contest in contests:
+        if not any(row.contest == contest.id for row in rows):
+            continue
+        begin = time.monotonic()
+        try:
+            samples[contest.id] = run_contest(contest)
+        except UnavailableError as reason:
+            note(f"skipped {contest.id}: {reason}")
+            continue
+        note(f"measured {contest.id} in {time.monotonic() - begin:.0f} s")
+    return [evaluate(row, samples[row.contest]) for row in rows if row.contest in samples]
+
+
+def main() -> None:
+    arguments = parse()
+    fixtures = Fixtures(arguments.build, arguments.build / "bench", sys.executable, arguments.quick)
+    suite = Suite(fixtures, arguments.rounds, arguments.huge)
+    table = Table(suite)
+    patterns = arguments.rows.split(",")
+    if arguments.list:
+        print("\n".join(f"{row.id:28} {row.what} | {row.reference}" for row in table.rows()))
+        return
+    rows = [row for row in table.rows() if any(fnmatch.fnmatch(row.id, p) for p in patterns)]
+    if not rows:
+        sys.exit(f"run.sh: no row is called {arguments.rows}; see --list")
+    about = machine.describe()
+    note("\n".join(about))
+    try:
+        results = measure(suite.contests(), rows)
+    finally:
+        fixtures.stop()
+    text = "\n".join([*about, "", report.table(results)])
+    print(text)
+    out = arguments.out or fixtures.work
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "bench.txt").write_text(text + "\n")
+    report.write_csv(results, out / "bench.csv")
+    try:
+        report.plot(results, "\n".join(about[:2]), out / "bench.png")
+    except ImportError:
+        note("no plot: matplotlib can't be had")
+    note(f"written: {os.path.relpath(out)}/bench.txt, bench.csv, bench.png")
+
+
+if __name__ == "__main__":
+    main()

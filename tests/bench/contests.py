@@ -1,0 +1,266 @@
+"""The contests of the benchmark: what is measured beside what."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+from contest import Command, Contest, Sample, Side, run_json
+from fixtures import HERE, Fixtures
+
+
+class Suite:
+    def __init__(self, fixtures: Fixtures, rounds: int | None, huge: bool) -> None:
+        self.fixtures = fixtures
+        self.large = "100mb" if fixtures.quick else "537mb"
+        self.huge = huge
+        self._rounds = rounds
+        self.history = 1000 if fixtures.quick else 10000
+
+    def rounds(self, full: int, quick: int) -> int:
+        return self._rounds or (quick if self.fixtures.quick else full)
+
+    # --- opening
+
+    def plain(self, model: str) -> Side:
+        f = self.fixtures
+        command: Command = [f.program("bench_model"), "plain", f.model(model), f.shape(model)]
+        return Side("torch.jit.load", lambda: run_json(command))
+
+    def sealed(self, model: str, level: str, store: str) -> Side:
+        f = self.fixtures
+        reference = f.publish(store, model)
+        command: Command = [
+            f.program("bench_model"),
+            "sealed",
+            store,
+            reference,
+            f.keys,
+            f.shape(model),
+            level,
+        ]
+        return Side(level, lambda: run_json(command))
+
+    def open_folder(self, model: str, rounds: int) -> Contest:
+        store = str(self.fixtures.folder)
+        return Contest(
+            f"open-{model}",
+            lambda: [
+                self.plain(model),
+                self.sealed(model, "aead", store),
+                self.sealed(model, "signed", store),
+            ],
+            rounds,
+        )
+
+    def open_cryptotensors(self) -> Contest:
+        f = self.fixtures
+
+        def prepare() -> list[Side]:
+            script = HERE / "peers" / "cryptotensors_file.py"
+            command: Command = [f.python, script, "open", f.cryptotensors(self.large)]
+            return [
+                Side("CryptoTensors", lambda: run_json(command)),
+                self.sealed(self.large, "aead", str(f.folder)),
+            ]
+
+        return Contest("open-cryptotensors", prepare, self.rounds(7, 4))
+
+    def load_libtorch(self) -> Contest:
+        """What every process that uses libtorch pays once, whoever opens the model."""
+        library = pathlib.Path(os.environ["PTSECURE_TORCH_DIR"]) / "lib" / "libtorch_cpu.so"
+        code = (
+            "import ctypes,json,sys,time;t=time.perf_counter();ctypes.CDLL(sys.argv[1]);"
+            "print(json.dumps({'seconds':time.perf_counter()-t}))"
+        )
+        command: Command = [self.fixtures.python, "-c", code, library]
+        return Contest("load-libtorch", lambda: [Side("dlopen", lambda: run_json(command))], 5)
+
+    # --- MongoDB
+
+    def download_command(self) -> Command:
+        f = self.fixtures
+        return [
+            f.program("bench_mongo"),
+            "download",
+            f.mongod,
+            "models",
+            "ptsecure.payloads",
+            f"{self.large}/1/model",
+        ]
+
+    def open_mongodb(self) -> Contest:
+        f = self.fixtures
+
+        def prepare() -> list[Side]:
+            store = f.database("models")
+            sealed = self.sealed(self.large, "signed", store)
+            return [
+                Side("raw download", lambda: run_json(self.download_command())),
+                sealed,
+                self.sealed(self.large, "aead", store),
+            ]
+
+        return Contest("open-mongodb", prepare, self.rounds(7, 4))
+
+    def open_jwe(self, language: str) -> Contest:
+        f = self.fixtures
+
+        def prepare() -> list[Side]:
+            key, database = f.jwe(self.large)
+            command: list[str | pathlib.Path] = (
+                [f.go_peer, key, f.mongod, database]
+                if language == "go"
+                else [f.python, HERE / "peers" / "gridfs_jwe.py", "open", key, f.mongod, database]
+            )
+            return [
+                Side("JWE", lambda: run_json(command)),
+                self.sealed(self.large, "signed", f.database("models")),
+            ]
+
+        return Contest(f"open-jwe-{language}", prepare, self.rounds(2, 2), warm_up=0)
+
+    # --- publishing
+
+    def publish_folder(self) -> Contest:
+        f = self.fixtures
+        model = f.model(self.large)
+        scratch = f.work / "scratch"
+
+        def cleared(path: pathlib.Path) -> pathlib.Path:
+            shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True) if path.is_file() else None
+            return path
+
+        def copy() -> list[Sample]:
+            out = cleared(scratch / "copy.pt")
+            begin = time.perf_counter()
+            subprocess.run(["cp", str(model), str(out)], check=True)
+            subprocess.run(["sync", str(out)], check=True)
+            seconds = time.perf_counter() - begin
+            cleared(out)
+            return [{"seconds": seconds}]
+
+        def publish() -> list[Sample]:
+            store = cleared(scratch / "store")
+            measured = run_json([f.program("bench_model"), "publish", store, "m", f.keys, model])
+            cleared(store)
+            return measured
+
+        return Contest(
+            "publish-folder",
+            lambda: [Side("cp", copy), Side("publish", publish)],
+            self.rounds(5, 3),
+        )
+
+    def publish_mongodb(self) -> Contest:
+        f = self.fixtures
+        model = f.model(self.large)
+
+        def upload() -> list[Sample]:
+            measured = run_json(
+                [f.program("bench_mongo"), "upload", f.mongod, "upload", "fs", model]
+            )
+            f.drop_database("upload")
+            return measured
+
+        def publish() -> list[Sample]:
+            measured = run_json(
+                [f.program("bench_model"), "publish", f.database("upload"), "m", f.keys, model]
+            )
+            f.drop_database("upload")
+            return measured
+
+        return Contest(
+            "publish-mongodb",
+            lambda: [Side("upload", upload), Side("publish", publish)],
+            self.rounds(5, 3),
+        )
+
+    # --- running, listing
+
+    def infer(self) -> Contest:
+        f = self.fixtures
+
+        def prepare() -> list[Side]:
+            reference = f.publish(str(f.folder), "mlp")
+            rounds, calls = ("20", "2000") if f.quick else ("40", "5000")
+            command: Command = [
+                f.program("bench_infer"),
+                f.model("mlp"),
+                f.folder,
+                reference,
+                f.keys,
+                rounds,
+                calls,
+            ]
+            return [Side("C", lambda: run_json(command))]
+
+        return Contest("infer", prepare, 1, warm_up=0)
+
+    def list_start(self) -> Contest:
+        f = self.fixtures
+
+        def spawn(command: list[str]) -> list[Sample]:
+            quiet = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
+            begin = time.perf_counter()
+            pid = os.posix_spawn(command[0], command, os.environ, file_actions=quiet)
+            _, status = os.waitpid(pid, 0)
+            seconds = time.perf_counter() - begin
+            if status != 0:
+                raise RuntimeError(f"{command} failed")
+            return [{"seconds": seconds}]
+
+        def prepare() -> list[Side]:
+            store = f.history(str(f.work / "stores" / "history-1000"), 1000)
+            listing = [str(f.command), "--store", store, "list"]
+            return [
+                Side("/bin/true", lambda: spawn(["/bin/true"])),
+                Side("list", lambda: spawn(listing)),
+                Side("list versions", lambda: spawn([*listing, "m"])),
+            ]
+
+        return Contest("list-start", prepare, self.rounds(31, 15))
+
+    def registry(self, kind: str) -> Contest:
+        f = self.fixtures
+
+        def side(versions: int) -> Side:
+            name = f"history-{versions}"
+            store = f.database(name) if kind == "mongodb" else str(f.work / "stores" / name)
+            f.history(store, versions)
+            command: Command = [f.program("bench_store"), "registry", store, "m", f.keys, "20"]
+            return Side(str(versions), lambda: run_json(command))
+
+        return Contest(
+            f"registry-{kind}", lambda: [side(10), side(self.history)], self.rounds(3, 2), warm_up=0
+        )
+
+    # --- all of them
+
+    def contests(self) -> list[Contest]:
+        small = self.rounds(15, 7)
+        opens = [
+            self.open_folder(self.large, self.rounds(9, 5)),
+            self.open_folder("1mb", small),
+            self.open_folder("many", small),
+        ]
+        if not self.fixtures.quick:
+            opens.append(self.open_folder("100mb", self.rounds(7, 5)))
+        if self.huge:
+            opens.append(self.open_folder("huge", 3))
+        return [
+            self.load_libtorch(),
+            *opens,
+            self.open_cryptotensors(),
+            self.open_mongodb(),
+            self.open_jwe("go"),
+            self.open_jwe("python"),
+            self.publish_folder(),
+            self.publish_mongodb(),
+            self.infer(),
+            self.list_start(),
+            self.registry("folder"),
+            self.registry("mongodb"),
+        ]

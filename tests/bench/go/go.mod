@@ -1,0 +1,19 @@
+module example.org/ptsecure/bench/gridfs-jwe
+
+go 1.24.0
+
+require (
+	github.com/go-jose/go-jose/v4 v4.1.7
+	go.mongodb.org/mongo-driver/v2 v2.5.0
+)
+
+require (
+	github.com/klauspost/compress v1.17.6 // indirect
+	github.com/xdg-go/pbkdf2 v1.0.0 // indirect
+	github.com/xdg-go/scram v1.2.0 // indirect
+	github.com/xdg-go/stringprep v1.0.4 // indirect
+	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78 // indirect
+	golang.org/x/crypto v0.44.0 // indirect
+	golang.org/x/sync v0.18.0 // indirect
+	golang.org/x/text v0.31.0 // indirect
+)
