@@ -1,5 +1,6 @@
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -130,6 +131,9 @@ std::string read_file(const std::string& path) {
 }  // namespace cli
 
 int main(int argc, char** argv) {
+  // libmongoc's counters are for watching programs that run for long; a command needs no file in
+  // shared memory, nor a warning where there is none to be had.
+  setenv("MONGOC_DISABLE_SHM", "1", 0);
   try {
     return cli::run(argc, argv);
   } catch (const cli::UsageError& error) {

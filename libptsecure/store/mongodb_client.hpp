@@ -1,7 +1,5 @@
 #pragma once
 
-#include <mongoc/mongoc.h>
-
 #include <atomic>
 #include <exception>
 #include <functional>
@@ -11,6 +9,7 @@
 
 #include "libptsecure/cancel.hpp"
 #include "libptsecure/store/mongodb_bson.hpp"
+#include "libptsecure/store/mongodb_driver.hpp"
 #include "libptsecure/store/mongodb_log.hpp"
 #include "libptsecure/store/mongodb_stream.hpp"
 #include "libptsecure/store/mongodb_uri.hpp"

@@ -1,14 +1,8 @@
 #include "libptsecure/store/mongodb_log.hpp"
 
-#include <mongoc/mongoc.h>
-
 #include <mutex>
 
-// Exported by libmongoc though in no public header, hence weak: without it we can't know whether
-// the host has set a handler, and leave everything as it is.
-// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
-extern "C" __attribute__((weak)) void _mongoc_log_get_handler(mongoc_log_func_t* handler,
-                                                              void** user_data);
+#include "libptsecure/store/mongodb_driver.hpp"
 
 namespace ptsecure::mongodb {
 namespace {
@@ -38,21 +32,21 @@ void filter(mongoc_log_level_t level, const char* domain, const char* message, v
   }
 }
 
+// Without a way to know whether the host has set a handler, everything is left as it is.
 void install_filter() {
-  if (&_mongoc_log_get_handler == nullptr) return;
+  if (mongoc_log_get_handler.get() == nullptr) return;
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
   mongoc_log_func_t handler = nullptr;
   void* user_data = nullptr;
-  _mongoc_log_get_handler(&handler, &user_data);
-  if (handler == mongoc_log_default_handler) mongoc_log_set_handler(filter, nullptr);
+  mongoc_log_get_handler(&handler, &user_data);
+  if (handler == mongoc_log_default_handler.get()) mongoc_log_set_handler(filter, nullptr);
 }
 
 }  // namespace
 
 void initialise() {
-  static std::once_flag once;
-  std::call_once(once, mongoc_init);
+  open_driver();
   install_filter();
 }
 

@@ -32,7 +32,7 @@ class QuietLog {
   std::vector<std::pair<LogLevel, std::string>> messages_;
 };
 
-// Initialises libmongoc once per process (never cleaned up: the host may use it too).
+// Opens libmongoc and puts the filter in place where it belongs. Before the first QuietLog.
 void initialise();
 
 }  // namespace ptsecure::mongodb

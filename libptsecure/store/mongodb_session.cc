@@ -5,7 +5,7 @@
 namespace ptsecure::mongodb {
 namespace {
 
-template <auto Destroy>
+template <auto& Destroy>
 struct Deleter {
   template <typename T>
   void operator()(T* object) const {

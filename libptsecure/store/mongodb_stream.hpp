@@ -1,11 +1,10 @@
 #pragma once
 
-#include <mongoc/mongoc.h>
-
 #include <chrono>
 #include <string>
 
 #include "libptsecure/cancel.hpp"
+#include "libptsecure/store/mongodb_driver.hpp"
 
 namespace ptsecure::mongodb {
 

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <mongoc/mongoc.h>
-
 #include <chrono>
 #include <memory>
 #include <string>
 
+#include "libptsecure/store/mongodb_driver.hpp"
 #include "libptsecure/store/store.hpp"
 
 namespace ptsecure::mongodb {

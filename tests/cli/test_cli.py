@@ -166,11 +166,12 @@ def test_a_folder_that_is_no_store_is_left_alone(folder: Command, tmp_path: Path
     folder.fails(2, "list", PTSECURE_STORE="ftp://example.com/models")
 
 
-def test_listing_needs_no_torch(folder: Command) -> None:
+def test_a_folder_needs_neither_torch_nor_libmongoc(folder: Command) -> None:
     publish(folder)
     done = folder.run("list", LD_DEBUG="files", PTSECURE_TORCH_DIR="/nonexistent")
     assert done.returncode == 0
-    assert "libmongoc" in done.stderr and "libtorch" not in done.stderr
+    assert "libptsecure" in done.stderr
+    assert "libmongoc" not in done.stderr and "libtorch" not in done.stderr
     folder.fails(1, "infer", "digits", "--input", SAMPLE, PTSECURE_TORCH_DIR="/nonexistent")
 
 

@@ -120,5 +120,9 @@ if [ "$command" = 1 ]; then
 fi
 dpkg-deb -f "$(find "$work/packages" -maxdepth 1 -name 'libptsecure0_*.deb')" Depends | grep -q libssl3 ||
   fail "libptsecure0 doesn't depend on libssl3"
+if grep -q '^PTSECURE_MONGODB:BOOL=ON' "$build/CMakeCache.txt"; then
+  dpkg-deb -f "$(find "$work/packages" -maxdepth 1 -name 'libptsecure0_*.deb')" Depends |
+    grep -q libmongoc-1.0-0 || fail "libptsecure0 doesn't depend on libmongoc, which it opens"
+fi
 rm -rf "$work"
 echo "all of it works"

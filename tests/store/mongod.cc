@@ -271,7 +271,10 @@ void Mongod::edit_chunk(const std::string& database, const std::string& files_id
 
 void Mongod::stop_answering() {
   ::kill(process_, SIGSTOP);
+  // It answers until the last of its threads has stopped.
+  ::waitpid(process_, nullptr, WUNTRACED);
 }
+
 void Mongod::answer_again() {
   ::kill(process_, SIGCONT);
 }

@@ -154,7 +154,7 @@ TEST_F(MongodbAccessTest, a_stalled_tls_server_is_left_when_cancelled) {
       status = error.status();
     }
     EXPECT_EQ(status, Status::cancelled);
-    EXPECT_LT(Clock::now() - start, 1200ms);
+    EXPECT_LT(Clock::now() - start, 10s) << "the limit is 20 s";
     canceller.join();
   }
   server_->answer_again();

@@ -112,7 +112,8 @@ PTS_API const char* pts_status_name(pts_status status);
 PTS_API const char* pts_version(void);
 
 /* A JSON object: {"version", "formats": [...], "stores": [...], "openssl", "libmongoc", "torch":
- * {"loaded", "version"}, "secret_memory_locked"}. Doesn't load torch. */
+ * {"loaded", "version"}, "secret_memory_locked"}. Loads neither torch nor libmongoc: until a
+ * MongoDB store is opened, "libmongoc" is the version that the library was built with. */
 PTS_API pts_status pts_features(char** out, pts_error* error);
 
 /* Frees text that this library returned. */
