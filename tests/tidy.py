@@ -85,15 +85,16 @@ def main() -> int:
             clean += 1
         else:
             wanted[source] = stamp
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        found = pool.map(lambda source: look_at(build, source), wanted)
     dirty = 0
-    for (source, stamp), findings in zip(wanted.items(), found, strict=True):
-        if findings:
-            dirty += 1
-            print(f"--- {relative(source)}\n{findings}", file=sys.stderr)
-        else:
-            stamp.touch()
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        looks = {pool.submit(look_at, build, source): source for source in wanted}
+        for look in concurrent.futures.as_completed(looks):
+            source = looks[look]
+            if findings := look.result():
+                dirty += 1
+                print(f"--- {relative(source)}\n{findings}", file=sys.stderr, flush=True)
+            else:
+                wanted[source].touch()
     print(clean + len(wanted) - dirty, dirty, 0)
     return int(dirty > 0 or clean + len(wanted) == 0)
 
