@@ -66,7 +66,7 @@ struct OpenPayload {
 // Not usable from two threads at once; `pool` must outlive it.
 class SealedSource : public ByteSource {
  public:
-  virtual ~SealedSource() = default;
+  ~SealedSource() override = default;
   // Hands the whole plaintext in order to `sink`, authenticated block by block (a block is handed
   // out only after its own digest and tag hold), with bounded memory.
   virtual void stream(const std::function<void(std::uint64_t pos, ByteView plain)>& sink) = 0;
