@@ -34,6 +34,9 @@ const (
 	ErrLimitExceeded    Status = 20 // a size, depth or count is over a limit
 	ErrClosed           Status = 21 // the handle is closed, or belongs to the process before a fork
 	ErrInternal         Status = 22 // a defect in the library; please report it
+	ErrUnauthenticated  Status = 23 // no API key, or none that is valid
+	ErrForbidden        Status = 24 // the API key is valid, but not for this
+	ErrRateLimited      Status = 25 // the API key is over its rate; try again later
 )
 
 // String is the name of the status: "not_found".
