@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, DIGITS, Command
+
+from tests.cli.command import BUILD, DIGITS, Command
 
 MODEL = DIGITS / "digits.pt"
 SAMPLE = DIGITS / "sample.npy"
