@@ -74,7 +74,7 @@ func publish(t *testing.T, uri, openerFile string) (digitsKey, otherKey string) 
 // start builds and runs the service and returns its address, and what ends it and returns its log.
 func start(t *testing.T, arguments ...string) (url string, stop func() string) {
 	program := filepath.Join(t.TempDir(), "go-chi")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%s\n%v", out, err)
 	}
 	service := exec.Command(program, arguments...)

@@ -10,7 +10,7 @@ import (
 // The program as a user builds and runs it.
 func TestProgram(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "digits")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%s\n%v", out, err)
 	}
 	model, err := filepath.Abs("../digits/digits.pt")

@@ -20,14 +20,8 @@ def ptsecure(*arguments: object) -> str:
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("go")
-    command = [
-        os.environ.get("PTSECURE_GO", "go"),
-        "build",
-        "-o",
-        f"{folder}/",
-        "./open",
-        "./publish",
-    ]
+    go = [os.environ.get("PTSECURE_GO", "go"), "build", "-buildvcs=false"]
+    command = [*go, "-o", f"{folder}/", "./open", "./publish"]
     subprocess.run(command, check=True, cwd=EXAMPLES)
     return folder
 
