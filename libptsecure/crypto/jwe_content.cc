@@ -82,7 +82,8 @@ std::optional<SecretBytes> decrypt_cbc(const ContentAlg& alg, ByteView cek, Byte
       EVP_CipherFinal_ex(ctx.get(), padded.data() + written, &last) != 1) {
     return std::nullopt;
   }
-  return SecretBytes::copy(padded.view().first(static_cast<std::size_t>(written + last)));
+  return SecretBytes::copy(
+      padded.view().first(static_cast<std::size_t>(written) + static_cast<std::size_t>(last)));
 }
 
 }  // namespace
