@@ -86,32 +86,49 @@ void check_files(Session& session, const std::string& name) {
   });
 }
 
-// The aliases of a model: every record stands where its fields say, and every chain's name is
-// claimed.
+// Whatever stands under the parent's place or says that it belongs there.
+Bson under(const std::string& parent) {
+  Bson range;
+  range.str("$gte", parent + "/").str("$lt", parent + "0");
+  Bson by_place;
+  by_place.doc("_id", range);
+  Bson by_field;
+  by_field.str("parent", parent);
+  Bson out;
+  out.array("$or", array_of(by_place, by_field));
+  return out;
+}
+
+// The aliases of a model: every record and every chain's claim stands where its fields say, and
+// every chain's name is claimed.
 void check_aliases(Session& session, const std::string& name) {
   const std::string parent = "alias/" + name;
-  Bson filter;
-  filter.str("parent", parent);
   Bson projection;
   projection.i32("record", 0);
   Find wanted;
   wanted.projection = &projection;
   std::set<std::string> leaves;
-  session.find(kRecords, filter, wanted, [&](const View& row) {
+  session.find(kRecords, under(parent), wanted, [&](const View& row) {
     const std::string id = text(row, "_id");
     const std::string leaf = text(row, "leaf");
     const std::uint64_t sequence = row.integer("sequence").value_or(0);
-    if (text(row, "chain") != parent + "/" + leaf ||
+    if (text(row, "parent") != parent || text(row, "chain") != parent + "/" + leaf ||
         id != parent + "/" + leaf + "/" + std::to_string(sequence)) {
       damaged("the document '" + id + "' in ptsecure.records doesn't agree with its place");
     }
     leaves.insert(leaf);
   });
-  for (const std::string& leaf : leaves) {
-    const auto claim = session.find_one(kChains, by_id(parent + "/" + lower_case(leaf)));
-    if (!claim || text(claim->view(), "leaf") != leaf) {
-      damaged("the alias '" + leaf + "' of '" + name + "' is not claimed in ptsecure.chains");
+  session.find(kChains, under(parent), {}, [&](const View& row) {
+    const std::string id = text(row, "_id");
+    const std::string leaf = text(row, "leaf");
+    if (text(row, "parent") != parent || id != parent + "/" + lower_case(leaf)) {
+      damaged("the document '" + id + "' in ptsecure.chains doesn't agree with its place");
     }
+    leaves.erase(leaf);
+  });
+  if (!leaves.empty()) {
+    damaged("the alias '" + *leaves.begin() + "' of '" + name +
+            "' is not claimed in ptsecure.chains");
   }
 }
 

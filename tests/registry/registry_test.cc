@@ -2,8 +2,6 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "libptsecure/crypto/jws.hpp"
-#include "libptsecure/registry/subjects.hpp"
 #include "tests/registry/registry_fixture.hpp"
 
 namespace ptsecure {
@@ -148,80 +146,6 @@ TEST_F(RegistryTest, OneFlippedByteInAnyFileIsFound) {
   }
   EXPECT_GT(flips, 500U);
   EXPECT_FALSE(verify("digits")) << verify("digits")->what();
-}
-
-TEST_F(RegistryTest, ManifestsCantMoveBetweenVersionsNamesAndStores) {
-  publish("digits", model_bytes(100, 1));
-  publish("digits", model_bytes(100, 2));
-  publish("letters", model_bytes(100, 3));
-  Store& store = registry_->store();
-  const VersionRow one = *store.find("digits", 1, {});
-  const auto put = [&](const std::string& name, const std::string& manifest) {
-    const Reservation reservation = store.reserve(name, {});
-    store.commit(reservation, manifest, {});
-    return name + "/" + std::to_string(reservation.version);
-  };
-  EXPECT_EQ(status_of([&] { decrypt(put("digits", one.manifest)); }),
-            Status::untrusted);  // old as newest
-  EXPECT_EQ(status_of([&] { decrypt(put("letters", one.manifest)); }),
-            Status::untrusted);  // another name
-
-  const auto other = open_store((root_ / "staging").string(), {});
-  other->ensure_created({});
-  const Reservation reservation = other->reserve("digits", {});
-  other->commit(reservation, one.manifest, {});
-  EXPECT_EQ(status_of([&] { Registry(other, 1).fetch("digits/1", keys_, {}); }), Status::untrusted);
-}
-
-TEST_F(RegistryTest, UnsignedAndForeignManifestsAreRefused) {
-  publish("digits", model_bytes(100));
-  Store& store = registry_->store();
-  const std::string good = store.find("digits", 1, {})->manifest;
-  const std::string payload = good.substr(good.find('.') + 1, good.rfind('.') - good.find('.') - 1);
-  const std::string none =
-      "eyJhbGciOiJub25lIiwidHlwIjoicHRzZWN1cmUtbWFuaWZlc3QrandzIn0." + payload + ".";
-  for (const std::string& bad : {none, payload, std::string("x"), std::string("..."), good + ".x",
-                                 good.substr(0, good.size() - 2)}) {
-    const Reservation reservation = store.reserve("digits", {});
-    store.commit(reservation, bad, {});
-    const Status status = status_of([&] { decrypt("digits"); });
-    EXPECT_TRUE(status == Status::untrusted || status == Status::corrupt)
-        << bad.substr(0, 20) << status_name(status);
-  }
-  // A manifest's payload signed as another kind of record.
-  const Bytes manifest = jws_payload_unverified(good);
-  const Reservation reservation = store.reserve("digits", {});
-  store.commit(reservation, keys_.sign(RecordKind::alias, "digits", manifest), {});
-  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::untrusted);
-}
-
-TEST_F(RegistryTest, WrappedKeysCantBeSwapped) {
-  publish("digits", model_bytes(100, 1));
-  publish("letters", model_bytes(100, 2));
-  Store& store = registry_->store();
-  const auto key_id = [&](const char* reference) {
-    return registry_->fetch(reference, keys_, {})->manifest().payload("model").key_id;
-  };
-  const std::string digits = key_id("digits");
-  const std::string letters = key_id("letters");
-  const std::string foreign = *store.get_wraps(letters, 1, {});
-  store.remove_wraps(digits, {});
-  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::corrupt);
-  store.put_wraps(digits, 1, foreign, {});
-  EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::corrupt);
-}
-
-TEST_F(RegistryTest, RecordsCantMoveBetweenChains) {
-  PublishOptions production;
-  production.alias = "production";
-  publish("digits", model_bytes(100, 1), production);
-  Store& store = registry_->store();
-  const std::string record =
-      store.last_record({"alias", "digits", "production"}, ReadConcern::majority, {})->record;
-  store.append_record({"alias", "digits", "canary"}, 1, record, {});
-  EXPECT_EQ(status_of([&] { decrypt("digits@canary"); }), Status::untrusted);
-  store.append_record({"alias", "digits", "production"}, 2, record, {});
-  EXPECT_EQ(status_of([&] { decrypt("digits@production"); }), Status::untrusted);
 }
 
 TEST_F(RegistryTest, PlaintextInPlaceOfThePayloadIsRefused) {
