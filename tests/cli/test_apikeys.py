@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, Command
+
+from tests.cli.command import BUILD, Command
 
 CREATE = ("apikey", "create", "--owner", "mobile team", "--model", "digits", "--scope", "infer")
 
