@@ -97,7 +97,7 @@ OpenOptions open_options(const pts_open_options* given, ProgressRelay& relay) {
   OpenOptions options;
   options.level = static_cast<VerifyLevel>(known.verify);
   options.device = text_or_empty(known.device);
-  options.intra_op_threads = known.intra_op_threads;
+  options.intra_op_threads = forked_with_libtorch() ? 1 : known.intra_op_threads;
   options.warm_up_runs = known.warm_up_runs;
   options.torch_dir = text_or_empty(known.torch_dir);
   options.progress = relay.progress();

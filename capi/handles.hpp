@@ -71,5 +71,8 @@ inline pts_value* give(Value&& value) {
 
 // How many forks lie between this process and the one that loaded the library.
 unsigned forks() noexcept;
+// Whether this is a child of a process that had libtorch. OpenMP's threads stayed behind there, and
+// a run that asks for several would wait for them forever.
+bool forked_with_libtorch() noexcept;
 
 }  // namespace ptsecure::capi

@@ -22,8 +22,12 @@ static_assert(std::atomic<unsigned>::is_always_lock_free && std::atomic<bool>::i
               "pts_cancel_set must be usable in a signal handler");
 
 std::atomic<unsigned> fork_count{0};
-[[maybe_unused]] const int fork_handler =
-    pthread_atfork(nullptr, nullptr, [] { fork_count.fetch_add(1, std::memory_order_relaxed); });
+std::atomic<bool> libtorch_before_fork{false};
+[[maybe_unused]] const int fork_handler = pthread_atfork(
+    [] {
+      if (libtorch_in_process()) libtorch_before_fork.store(true, std::memory_order_relaxed);
+    },
+    nullptr, [] { fork_count.fetch_add(1, std::memory_order_relaxed); });
 
 std::string features() {
   nlohmann::ordered_json stores = {"directory"};
@@ -50,6 +54,10 @@ std::string features() {
 
 unsigned forks() noexcept {
   return fork_count.load(std::memory_order_relaxed);
+}
+
+bool forked_with_libtorch() noexcept {
+  return forks() != 0 && libtorch_before_fork.load(std::memory_order_relaxed);
 }
 
 }  // namespace ptsecure::capi

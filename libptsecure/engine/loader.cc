@@ -207,6 +207,12 @@ Engine& torch_engine(const std::string& torch_dir) {
   return *engine;
 }
 
+bool libtorch_in_process() noexcept {
+  void* handle = dlopen(kTorchLibrary, RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);
+  if (handle != nullptr) dlclose(handle);
+  return handle != nullptr;
+}
+
 bool torch_engine_loaded() noexcept {
   return g_engine.load(std::memory_order_acquire) != nullptr;
 }

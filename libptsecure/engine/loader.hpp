@@ -21,5 +21,7 @@ Engine& torch_engine(const std::string& torch_dir);
 
 // True when torch_engine() has succeeded before in this process.
 bool torch_engine_loaded() noexcept;
+// Whether the process has libtorch, loaded by whomever.
+bool libtorch_in_process() noexcept;
 
 }  // namespace ptsecure

@@ -35,9 +35,9 @@
  * 12. After a fork() the child may use a keyring, and may open stores and models of its own.
  *     Stores it inherited reconnect by themselves; running or forking a model it inherited, and
  *     checking API keys by what it inherited, fails with PTS_CLOSED, because their threads stayed
- *     behind. Don't fork while another thread
- *     is inside a call. A thread inside a call must not be ended by pthread_cancel: use
- *     pts_cancel.
+ *     behind. Models that the child opens run on one thread each if the parent had libtorch. Don't
+ *     fork while another thread is inside a call. A thread inside a call must not be ended by
+ *     pthread_cancel: use pts_cancel.
  * 13. The ABI: functions and struct members are never removed or changed within a SONAME. Numbers
  *     of enumerators are part of the ABI; new ones may be added, so keep a default branch.
  */
