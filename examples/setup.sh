@@ -80,10 +80,15 @@ check_machine() {
 # --- what is missing ------------------------------------------------------------------------------
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
+has_python_headers() {
+  [[ -f $("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h ]]
+}
+
 find_packages() {
   local wanted=("${BUILD_PACKAGES[@]}") name
   [[ $full == yes ]] && wanted+=("${TEST_PACKAGES[@]}")
   "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3-venv)
+  [[ $full == no ]] || has_python_headers || wanted+=(python3-dev)
   [[ $mongodb == yes && -z $MONGOD ]] && wanted+=(libcurl4 liblzma5)
   packages=()
   for name in "${wanted[@]}"; do
@@ -273,7 +278,7 @@ install_full() {
     TORCH_DIR=$folder/torch
   fi
   pip_install "Installing torch and the Python packages of the tests" "${requirements[@]}"
-  step "Trying them" "$VENV/bin/python" -c 'import torch, torchvision, pymongo, tink, joserfc, jwcrypto'
+  step "Trying them" "$VENV/bin/python" -c 'import torch, torchvision, pymongo, tink, joserfc, jwcrypto, pybind11, tqdm'
   full_stamp >"$VENV/.ptsecure-full"
 }
 
@@ -334,6 +339,18 @@ build_all() {
   step "Building ($(compilers) compilers at once)" ninja -C "$BUILD" -j "$(compilers)" "${targets[@]}"
 }
 
+# The Python package, from what was just built; nothing to do while neither has changed.
+install_binding() {
+  local stamp=$VENV/.ptsecure-binding
+  [[ -f $stamp && -z $(find -L "$ROOT/bindings/python" "$ROOT/capi/include" "$BUILD/bin/ptsecure" \
+    "$BUILD"/lib/libptsecure{,_torch}.so -name __pycache__ -prune -o \
+    -type f -newer "$stamp" -print -quit) ]] && return
+  PTSECURE_TORCH_DIR=$TORCH_DIR pip_install "Installing the Python package into build/venv" \
+    --no-deps --no-build-isolation --force-reinstall -C build-dir="$BUILD/python" \
+    -C cmake.define.PTSECURE_BUILT="$BUILD" "$ROOT/bindings/python"
+  touch "$stamp"
+}
+
 main() {
   check_machine
   mkdir -p "$BUILD"
@@ -344,5 +361,6 @@ main() {
   install_python_side
   write_environment
   [[ $build == no ]] || build_all
+  [[ $build == no || $full == no ]] || install_binding
 }
 main

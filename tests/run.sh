@@ -77,14 +77,16 @@ compile_header() {
 }
 
 check_headers() {
-  local torch=${PTSECURE_TORCH_DIR:?} bad=0 good=0 header mongoc
+  local torch=${PTSECURE_TORCH_DIR:?} bad=0 good=0 header mongoc python
   torch="-isystem $torch/include -isystem $torch/include/torch/csrc/api/include"
   mongoc=$(pkg-config --cflags libmongoc-1.0 | sed 's/-I/-isystem /g')
+  python=$("$PTSECURE_PYTHON" -m pybind11 --includes | sed 's/-I/-isystem /g')
   for header in $(sources hpp h); do
     # shellcheck disable=SC2086  # lists of flags
     case $header in
       tests/*.h) compile_header gcc c99 "$header" ;;
       *.h) compile_header gcc c99 "$header" && compile_header g++ c++17 "$header" ;;
+      bindings/python/*) compile_header g++ c++20 "$header" -Ibindings/python/src $python ;;
       capi/include/ptsecure/ptsecure.hpp) compile_header g++ c++17 "$header" ;;
       */engine/torch/* | */torch.hpp | tests/*) compile_header g++ c++20 "$header" $torch $mongoc ;;
       *) compile_header g++ c++20 "$header" $mongoc ;;

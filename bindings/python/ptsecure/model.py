@@ -1,0 +1,189 @@
+"""Loaded models, and verified packages that models are loaded from."""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any, Literal, Self
+
+from ptsecure import _ptsecure
+from ptsecure._handle import Handle
+from ptsecure.progress import Progress, reporting
+from ptsecure.torch_location import torch_dir
+
+__all__ = ["Model", "Output", "Package", "Verify"]
+
+Verify = Literal["signed", "aead"]
+Output = Literal["auto", "numpy", "torch"]
+
+
+def open_arguments(
+    verify: Verify = "signed",
+    device: str = "cpu",
+    intra_op_threads: int = 0,
+    warm_ups: int = 0,
+    torch: str | os.PathLike[str] | None = None,
+) -> _ptsecure.OpenArguments:
+    folder = torch_dir() if torch is None else os.fspath(torch)
+    return _ptsecure.OpenArguments(verify, device, intra_op_threads, warm_ups, folder)
+
+
+class Model(Handle):
+    """A loaded model, ready to run; `store.load` makes one.
+
+    Calling it runs `forward`:
+
+        model(x)                  # by position
+        model(x, lengths=n)       # by the name of the input
+        model({"ids": [a, b]})    # dict, list, tuple, str, int, float, bool, None, nested
+
+    Arrays are NumPy arrays, torch tensors or anything with `__dlpack__`. They go in without a copy
+    (except arrays with negative strides, of foreign byte order or not aligned) and must not be
+    changed during the call; results share the memory that the engine made. Results are torch
+    tensors when one of the inputs is one, else NumPy arrays.
+
+    Shapes and datatypes are checked against `metadata["inputs"]`, -1 being any extent.
+
+    From several threads: calls on a stateless model run side by side, without the GIL; calls on a
+    stateful one run one after the other, so give each stream of inputs its own `fork`. After
+    `os.fork()` the child can't run it (ClosedError): load models in the worker.
+
+    Raises:
+        InvalidInputError: the inputs aren't what the model expects, or no inputs at all.
+        EngineError: the model failed while running.
+        UnsupportedError: a result has no NumPy type, or is on a GPU.
+        ClosedError: it is closed, or was loaded before a fork.
+    """
+
+    __slots__ = ("_metadata",)
+
+    _raw: _ptsecure.Model
+
+    def __init__(self, raw: _ptsecure.Model) -> None:
+        self._raw = raw
+        self._metadata: dict[str, Any] | None = None
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        return self._raw.infer(inputs, named, None)
+
+    def call(self, method: str, *inputs: Any, **named: Any) -> Any:
+        """Runs another exported method than `forward` (NotFoundError: it has none of this name)."""
+        return self._raw.infer(inputs, named, method)
+
+    def infer_json(self, request: str | bytes | dict[str, Any]) -> dict[str, Any]:
+        """Runs it on an Open Inference Protocol V2 JSON request and gives the JSON response."""
+        text = json.dumps(request) if isinstance(request, dict) else request
+        data = text.encode() if isinstance(text, str) else text
+        answer: dict[str, Any] = json.loads(self._raw.infer_json(data, ""))
+        return answer
+
+    def fork(self) -> Self:
+        """A model that shares the weights and has a copy of the state as it is now."""
+        return type(self)(self._raw.fork())
+
+    @property
+    def name(self) -> str:
+        return self._raw.name
+
+    @property
+    def version(self) -> int:
+        return self._raw.version
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Open Inference Protocol V2 metadata: name, versions, platform, inputs and outputs, each
+        with name, datatype and shape; and stateful, weight_bytes, methods."""
+        if self._metadata is None:
+            self._metadata = json.loads(self._raw.metadata())
+        return self._metadata
+
+    def example(self) -> dict[str, Any]:
+        """A V2 JSON request that this model answers."""
+        request: dict[str, Any] = json.loads(self._raw.example())
+        return request
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<ptsecure.Model: closed>"
+        inputs = ", ".join(
+            f"{each['name']}: {each.get('datatype', each.get('kind', '?'))}{each.get('shape', '')}"
+            for each in self.metadata["inputs"]
+        )
+        state = ", stateful" if self.metadata["stateful"] else ""
+        return f"<ptsecure.Model {self.name}/{self.version}({inputs}){state}>"
+
+
+class Package(Handle):
+    """A version whose manifest has been verified; nothing of it is decrypted yet.
+
+    `store.fetch` makes one. For models that other code runs, and for files that are no models.
+    """
+
+    __slots__ = ()
+
+    _raw: _ptsecure.Package
+
+    def __init__(self, raw: _ptsecure.Package) -> None:
+        self._raw = raw
+
+    @property
+    def name(self) -> str:
+        return self._raw.name
+
+    @property
+    def version(self) -> int:
+        return self._raw.version
+
+    @property
+    def size(self) -> int:
+        """Bytes of the model in plaintext."""
+        return self._raw.size
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The signed manifest (docs/format.md)."""
+        manifest: dict[str, Any] = json.loads(self._raw.manifest())
+        return manifest
+
+    def example(self) -> dict[str, Any]:
+        """A V2 JSON request that this model answers."""
+        request: dict[str, Any] = json.loads(self._raw.example())
+        return request
+
+    def load(
+        self,
+        *,
+        verify: Verify = "signed",
+        device: str = "cpu",
+        intra_op_threads: int = 0,
+        warm_ups: int = 0,
+        output: Output = "auto",
+        torch_dir: str | os.PathLike[str] | None = None,
+        progress: Progress = False,
+    ) -> Model:
+        """Decrypts and loads it; arguments as in `Store.load`."""
+        arguments = open_arguments(verify, device, intra_op_threads, warm_ups, torch_dir)
+        with reporting(progress, f"opening {self.name}/{self.version}") as on_progress:
+            return Model(self._raw.load(arguments, output, on_progress))
+
+    def decrypt(self, *, progress: Progress = False) -> memoryview:
+        """All plaintext bytes, every one authenticated, in memory that is overwritten with zeros
+        when the last view of it is gone."""
+        with reporting(progress, f"decrypting {self.name}/{self.version}") as on_progress:
+            return memoryview(self._raw.decrypt(open_arguments(), on_progress))
+
+    def stream(self, write: Callable[[memoryview], object]) -> None:
+        """Calls `write(view)` with the plaintext in order, each block authenticated before it is
+        handed out; only a normal return says that all of it came. A view is released when `write`
+        returns. Called on another thread, one at a time; what it raises comes out of here."""
+        self._raw.stream(open_arguments(), write)
+
+    def export(self, folder: str | os.PathLike[str], *, progress: Progress = False) -> None:
+        """Writes the parts in their standard formats, still encrypted, into a new or empty
+        folder: payload.bin, key-N.jwe, manifest.jws, digests.bin, README.txt."""
+        with reporting(progress, f"exporting {self.name}/{self.version}") as on_progress:
+            self._raw.export(os.fspath(folder), open_arguments(), on_progress)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<ptsecure.Package: closed>"
+        return f"<ptsecure.Package {self.name}/{self.version}, {self.size:,} bytes>"

@@ -1,0 +1,372 @@
+"""Stores: where sealed models are kept."""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from ptsecure import _ptsecure
+from ptsecure._handle import Handle
+from ptsecure.errors import BY_CODE, InvalidArgumentError
+from ptsecure.keyring import Keyring
+from ptsecure.listing import (
+    Alias,
+    Check,
+    Listing,
+    ModelEntry,
+    PublishedVersion,
+    VersionEntry,
+)
+from ptsecure.live import capture, is_live
+from ptsecure.model import Model, Output, Package, Verify, open_arguments
+from ptsecure.progress import Progress, reporting
+from ptsecure.torch_location import torch_dir as installed_torch
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["KeyStatus", "Log", "Store", "open_store"]
+
+KeyStatus = Literal["enabled", "disabled", "destroyed"]
+Format = Literal["torchscript", "opaque"]
+Log = logging.Logger | Callable[[int, str], object]
+
+_LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG}
+
+
+def _log_function(log: Log | None) -> Callable[[int, str], object] | None:
+    if not isinstance(log, logging.Logger):
+        return log
+    return lambda level, message: log.log(_LEVELS.get(level, logging.ERROR), "%s", message)
+
+
+def _without_credentials(uri: str) -> str:
+    if "://" not in uri:
+        return uri
+    return re.sub(r"^([^:/]+://)[^/]*@", r"\1", uri).partition("?")[0]
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _as_inputs(sample: Any) -> tuple[Any, ...] | None:
+    if sample is None:
+        return None
+    return sample if isinstance(sample, tuple) else (sample,)
+
+
+def open_store(
+    uri: str | os.PathLike[str],
+    *,
+    connect_timeout: float = 5.0,
+    operation_timeout: float = 60.0,
+    threads: int = 0,
+    log: Log | None = None,
+) -> "Store":
+    """Opens a store. Nothing is created and no server is asked yet.
+
+    Args:
+        uri: a path, "file:///srv/models", or "mongodb://host/database?options" (also
+            "mongodb+srv://") with every option that libmongoc understands.
+        connect_timeout: seconds to find a server.
+        operation_timeout: seconds for one round trip, not for a whole transfer.
+        threads: that seal and open; 0 = the cores this process may use.
+        log: a logging.Logger, or a function of level (1 error to 4 debug) and text, called from
+            any thread; None = silent.
+
+    Raises:
+        InvalidArgumentError: the URI is none.
+        UnsupportedError: this build has no MongoDB.
+    """
+    text = os.fspath(uri)
+    raw = _ptsecure.Store.open(
+        text, connect_timeout, operation_timeout, threads, _log_function(log)
+    )
+    return Store(raw, _without_credentials(text))
+
+
+class Store(Handle):
+    """Where sealed models are kept: a folder or a MongoDB database. Any thread may use it.
+
+    References are "name" (the newest version), "name/7" or "name@alias". After `os.fork()` a store
+    opens connections of its own.
+    """
+
+    __slots__ = ("uri",)
+
+    _raw: _ptsecure.Store
+
+    def __init__(self, raw: _ptsecure.Store, uri: str) -> None:
+        self._raw = raw
+        self.uri = uri
+        """Without credentials and options."""
+
+    def describe(self) -> dict[str, Any]:
+        """uri (without credentials) and id (None when there is no store yet)."""
+        facts: dict[str, Any] = json.loads(self._raw.describe())
+        return facts
+
+    # --- what there is ------------------------------------------------------------------------
+
+    def list(self) -> Listing[ModelEntry]:
+        """All models, sorted by name. The index isn't verified."""
+        models = json.loads(self._raw.list("", 0))["models"]
+        return Listing(
+            ModelEntry,
+            [
+                ModelEntry(
+                    name=each["name"],
+                    version=each["version"],
+                    format=each["format"],
+                    created=_time(each["created"]),
+                    size=each["size"],
+                    aliases=tuple(each["aliases"]),
+                    labels=each["labels"],
+                )
+                for each in models
+            ],
+        )
+
+    def versions(self, name: str) -> Listing[VersionEntry]:
+        """All versions of a model, newest first. The index isn't verified."""
+        versions = json.loads(self._raw.list_versions(name, 0, 0))["versions"]
+        return Listing(
+            VersionEntry,
+            [
+                VersionEntry(
+                    name=name,
+                    version=each["version"],
+                    format=each["format"],
+                    created=_time(each["created"]),
+                    size=each["size"],
+                    labels=each["labels"],
+                )
+                for each in versions
+            ],
+        )
+
+    def show(self, reference: str, keys: Keyring) -> dict[str, Any]:
+        """All about a version, verified: the manifest's members, aliases, signer, key_status."""
+        facts: dict[str, Any] = json.loads(self._raw.show(reference, keys._raw))
+        return facts
+
+    def verify(
+        self, reference: str, keys: Keyring, *, progress: Progress = False
+    ) -> Listing[Check]:
+        """Verifies all that is stored about a version, every block included.
+
+        Returns:
+            What was looked at.
+
+        Raises:
+            UntrustedError, CorruptError, RevokedError: the first check that failed; all of them
+                are in the exception's `checks`.
+        """
+        with reporting(progress, f"verifying {reference}") as on_progress:
+            found, status, message = self._raw.verify(reference, keys._raw, on_progress)
+        checks = Listing(
+            Check, [Check(what, _ptsecure.status_name(code), text) for what, code, text in found]
+        )
+        if status == 0:
+            return checks
+        error = BY_CODE[status](message)
+        error.checks = checks
+        raise error
+
+    # --- publish ------------------------------------------------------------------------------
+
+    def publish(
+        self,
+        name: str,
+        model: "str | os.PathLike[str] | bytes | bytearray | memoryview | torch.nn.Module",
+        keys: Keyring,
+        *,
+        alias: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        sample: Any = None,
+        format: Format = "torchscript",
+        torch_dir: str | os.PathLike[str] | None = None,
+        progress: Progress = False,
+    ) -> PublishedVersion:
+        """Inspects, encrypts, stores and signs a model as the next version of `name`.
+
+        Nothing is visible before all of it is durable and signed; a call that fails leaves no
+        version behind.
+
+        Args:
+            name: [A-Za-z0-9][A-Za-z0-9._-]{0,127}.
+            model: the path of a model file; its bytes; a torch.jit.ScriptModule; or an nn.Module,
+                which is scripted, or traced with the sample where that can't be done (the result's
+                `captured` says which), in evaluation mode. Live modules go through memory (about
+                the model's size once more, twice for a moment), never through a file.
+            keys: with a key that signs manifests and one to wrap for.
+            alias: to point at the new version.
+            labels: stored readable and signed.
+            sample: the input of `forward`, or a tuple of all its inputs. The model is run on it
+                once; datatypes and shapes go into the manifest and are checked from then on.
+            format: "torchscript", or "opaque" for any bytes, which can't be run.
+            torch_dir: the folder with libtorch's lib/, instead of the installed torch's.
+            progress: True for a bar, or a function of bytes done and in all.
+
+        Returns:
+            The version, an int.
+
+        Raises:
+            InvalidModelError: no model that the engine can load.
+            InvalidInputError: the sample isn't what the model expects.
+            NoKeyError: no key that signs, or none to wrap for.
+            ConflictError: the file changed meanwhile.
+            Error: with `version` set: that version is published, but its alias isn't set.
+        """
+        sample = _as_inputs(sample)
+        folder = installed_torch() if torch_dir is None else os.fspath(torch_dir)
+        captured = None
+        if is_live(model):
+            if format != "torchscript":
+                raise InvalidArgumentError("a live module is published as format='torchscript'")
+            model, captured = capture(model, sample)  # type: ignore[arg-type]
+        arguments = _ptsecure.PublishArguments(
+            format, alias or "", dict(labels or {}), sample, folder
+        )
+        with reporting(progress, f"publishing {name}") as on_progress:
+            if isinstance(model, str | os.PathLike):
+                version = self._raw.publish_file(
+                    name, os.fspath(model), keys._raw, arguments, on_progress
+                )
+            elif isinstance(model, bytes | bytearray | memoryview):
+                version = self._raw.publish_bytes(name, model, keys._raw, arguments, on_progress)
+            else:
+                raise InvalidArgumentError(
+                    f"a {type(model).__name__} is no model: expected a path, bytes, a "
+                    "torch.jit.ScriptModule or a torch.nn.Module"
+                )
+        return PublishedVersion(version, name, captured)
+
+    def copy(
+        self,
+        reference: str,
+        keys: Keyring,
+        target: "Store",
+        target_keys: Keyring | None = None,
+        *,
+        alias: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        progress: Progress = False,
+    ) -> PublishedVersion:
+        """Verifies a version and publishes it to another store, encrypted anew, as the next
+        version of the same name. `target_keys` (default: the same keys) sign and wrap there."""
+        arguments = _ptsecure.PublishArguments("", alias or "", dict(labels or {}), None, "")
+        with reporting(progress, f"copying {reference}") as on_progress:
+            version = self._raw.copy(
+                reference,
+                keys._raw,
+                target._raw,
+                (target_keys or keys)._raw,
+                arguments,
+                on_progress,
+            )
+        return PublishedVersion(version, reference.partition("@")[0].partition("/")[0])
+
+    # --- open ---------------------------------------------------------------------------------
+
+    def load(
+        self,
+        reference: str,
+        keys: Keyring,
+        *,
+        verify: Verify = "signed",
+        device: str = "cpu",
+        intra_op_threads: int = 0,
+        warm_ups: int = 0,
+        output: Output = "auto",
+        torch_dir: str | os.PathLike[str] | None = None,
+        progress: Progress = False,
+    ) -> Model:
+        """Fetches, verifies, decrypts and loads a version as one stream.
+
+        Returns only after every byte has been authenticated. Ctrl-C stops it within about a
+        second, also while a server doesn't answer.
+
+        Args:
+            reference: "name", "name/7" or "name@alias".
+            keys: that trust the signer and unwrap the content key.
+            verify: "signed", or "aead": tensor bytes rest on the AEAD alone, which is faster, for
+                those who trust every holder of the content key.
+            device: "cpu", "cuda" or "cuda:N".
+            intra_op_threads: that one run may use; 0 = libtorch's own choice.
+            warm_ups: runs on zeros before the model is returned, when the manifest knows all input
+                shapes.
+            output: what results are: "auto" (torch tensors when an input is one, else NumPy
+                arrays), "numpy" or "torch".
+            torch_dir: the folder with libtorch's lib/, instead of the installed torch's.
+            progress: True for a bar, or a function of bytes done and in all.
+
+        Raises:
+            NotFoundError, UntrustedError, CorruptError, NoKeyError, RevokedError,
+            UnavailableError, TimeoutError, EngineError, UnsupportedError (no such device).
+        """
+        arguments = open_arguments(verify, device, intra_op_threads, warm_ups, torch_dir)
+        with reporting(progress, f"opening {reference}") as on_progress:
+            return Model(self._raw.load(reference, keys._raw, arguments, output, on_progress))
+
+    def fetch(self, reference: str, keys: Keyring) -> Package:
+        """Resolves a reference and verifies its manifest; nothing is decrypted yet."""
+        return Package(self._raw.fetch(reference, keys._raw))
+
+    def export(
+        self,
+        reference: str,
+        keys: Keyring,
+        folder: str | os.PathLike[str],
+        *,
+        progress: Progress = False,
+    ) -> None:
+        """Writes a version's parts in their standard formats, still encrypted, into a new or empty
+        folder."""
+        with self.fetch(reference, keys) as package:
+            package.export(folder, progress=progress)
+
+    # --- aliases and keys ---------------------------------------------------------------------
+
+    def aliases(self, name: str, keys: Keyring) -> Listing[Alias]:
+        """The aliases of a model, verified."""
+        found = json.loads(self._raw.aliases(name, keys._raw))
+        return Listing(
+            Alias,
+            [
+                Alias(
+                    alias=each["alias"],
+                    version=each["version"],
+                    sequence=each["sequence"],
+                    time=_time(each["time"]),
+                    reason=each.get("reason") or "",
+                )
+                for each in found
+            ],
+        )
+
+    def set_alias(
+        self, name: str, alias: str, version: int, keys: Keyring, *, reason: str | None = None
+    ) -> None:
+        """Points an alias at a version, which is verified first, as a new signed record.
+
+        Raises:
+            ConflictError: another operator was faster.
+            NoKeyError: no key that may sign alias records.
+        """
+        self._raw.set_alias(name, alias, version, keys._raw, reason or "")
+
+    def set_key_status(
+        self, reference: str, status: KeyStatus, keys: Keyring, *, reason: str | None = None
+    ) -> None:
+        """Enables, disables or destroys (for good) the content key of a version. Openers refuse a
+        key that isn't enabled (RevokedError)."""
+        self._raw.set_key_status(reference, status, keys._raw, reason or "")
+
+    def __repr__(self) -> str:
+        state = ": closed" if self.closed else ""
+        return f"<ptsecure.Store {self.uri}{state}>"

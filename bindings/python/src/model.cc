@@ -1,0 +1,195 @@
+#include "model.hpp"
+
+#include "binding.hpp"
+#include "long_call.hpp"
+#include "values.hpp"
+
+namespace binding {
+namespace {
+
+enum class Output { as_input, numpy, torch };
+
+Output output_by_name(const std::string& name) {
+  if (name == "auto") return Output::as_input;
+  if (name == "numpy") return Output::numpy;
+  if (name == "torch") return Output::torch;
+  raise(PTS_INVALID_ARGUMENT, "output is 'auto', 'numpy' or 'torch', not '" + name + "'");
+}
+
+class Model {
+ public:
+  Model(pts::Model&& model, Output output) : handle_(std::move(model)), output_(output) {}
+
+  py::object infer(const py::tuple& positional, const py::dict& named, const char* method) const {
+    const std::shared_ptr<pts::Model> model = handle_.get();
+    const Inputs inputs(positional, named);
+    pts_infer_options options = PTS_INFER_OPTIONS_INIT;
+    options.method = method;
+    options.input_names = inputs.names();
+    pts_error error;
+    pts_value* result = nullptr;
+    const pts_status status = unlocked([&] {
+      return pts_model_infer(model->get(), inputs.data(), inputs.size(), &options, &result, &error);
+    });
+    if (status != PTS_OK) raise(error.code, error.message);
+    return to_python(result, kind(inputs));
+  }
+  std::string infer_json(std::string_view request, const std::string& method) const {
+    const auto model = handle_.get();
+    return unlocked([&] { return model->infer_json(request, method); });
+  }
+  Model fork() const {
+    const auto model = handle_.get();
+    return {unlocked([&] { return model->fork(); }), output_};
+  }
+  const Closable<pts::Model>& handle() const noexcept { return handle_; }
+  void close() noexcept { handle_.close(); }
+
+ private:
+  ArrayKind kind(const Inputs& inputs) const {
+    switch (output_) {
+      case Output::numpy:
+        return {nullptr, inputs.kind().read_only};
+      case Output::torch:
+        return {torch_exchange(), {}};
+      default:
+        return inputs.kind();
+    }
+  }
+
+  Closable<pts::Model> handle_;
+  Output output_;
+};
+
+class Package {
+ public:
+  explicit Package(pts::Package&& package) : handle_(std::move(package)) {}
+  std::shared_ptr<pts::Package> get() const { return handle_.get(); }
+  const Closable<pts::Package>& handle() const noexcept { return handle_; }
+  void close() noexcept { handle_.close(); }
+
+ private:
+  Closable<pts::Package> handle_;
+};
+
+pts::OpenOptions c_options(const OpenArguments& arguments, LongCall& call) {
+  pts::OpenOptions options;
+  options.verify = arguments.verify;
+  options.device = arguments.device;
+  options.intra_op_threads = arguments.intra_op_threads;
+  options.warm_up_runs = arguments.warm_up_runs;
+  options.torch_dir = arguments.torch_dir;
+  options.cancel = &call.cancel();
+  options.progress = call.progress();
+  return options;
+}
+
+// Hands plaintext to a Python function as memoryviews that are only good during the call.
+void stream(const pts::Package& package, const py::object& write, const pts::OpenOptions& options) {
+  package.stream(
+      [&](const void* data, std::size_t size) {
+        const py::gil_scoped_acquire locked;
+        auto view = py::memoryview::from_memory(data, static_cast<py::ssize_t>(size));
+        const auto end = [&] { view.attr("release")(); };
+        try {
+          write(view);
+        } catch (...) {
+          end();
+          throw;
+        }
+        end();
+      },
+      options);
+}
+
+}  // namespace
+
+OpenArguments::OpenArguments(const std::string& level, std::string on_device, int threads,
+                             int warm_ups, std::string torch)
+    : device(std::move(on_device)),
+      intra_op_threads(threads),
+      warm_up_runs(warm_ups),
+      torch_dir(std::move(torch)) {
+  if (level == "aead") {
+    verify = pts::Verify::aead;
+  } else if (level != "signed") {
+    raise(PTS_INVALID_ARGUMENT, "verify is 'signed' or 'aead', not '" + level + "'");
+  }
+}
+
+py::object open_model(const std::function<pts::Model(const pts::OpenOptions&)>& open,
+                      const OpenArguments& arguments, const std::string& output,
+                      const py::object& on_progress) {
+  const Output kind = output_by_name(output);
+  if (kind == Output::torch) torch_exchange();  // fails before anything is fetched
+  pts::Model model =
+      run_long(on_progress, [&](LongCall& call) { return open(c_options(arguments, call)); });
+  return py::cast(Model(std::move(model), kind));
+}
+
+py::object fetch_package(const std::function<pts::Package(const pts::OpenOptions&)>& fetch) {
+  const OpenArguments arguments("signed", "", 0, 0, "");
+  pts::Package package =
+      run_long(py::none(), [&](LongCall& call) { return fetch(c_options(arguments, call)); });
+  return py::cast(Package(std::move(package)));
+}
+
+void add_model(py::module_& module) {
+  py::class_<OpenArguments>(module, "OpenArguments")
+      .def(py::init<const std::string&, std::string, int, int, std::string>());
+
+  py::class_<Model>(module, "Model")
+      .def("infer", &Model::infer)
+      .def("infer_json", &Model::infer_json)
+      .def("fork", &Model::fork)
+      .def("close", &Model::close)
+      .def_property_readonly("closed", [](const Model& self) { return self.handle().closed(); })
+      .def_property_readonly("name", [](const Model& self) { return self.handle().get()->name(); })
+      .def_property_readonly("version",
+                             [](const Model& self) { return self.handle().get()->version(); })
+      .def("metadata", [](const Model& self) { return self.handle().get()->metadata(); })
+      .def("example", [](const Model& self) { return self.handle().get()->example(); });
+
+  py::class_<Package>(module, "Package")
+      .def("load",
+           [](const Package& self, const OpenArguments& arguments, const std::string& output,
+              const py::object& on_progress) {
+             const auto package = self.get();
+             return open_model(
+                 [&](const pts::OpenOptions& options) { return package->load(options); }, arguments,
+                 output, on_progress);
+           })
+      .def("decrypt",
+           [](const Package& self, const OpenArguments& arguments, const py::object& on_progress) {
+             const auto package = self.get();
+             return run_long(on_progress, [&](LongCall& call) {
+               return package->decrypt(c_options(arguments, call));
+             });
+           })
+      .def("stream",
+           [](const Package& self, const OpenArguments& arguments, const py::object& write) {
+             const auto package = self.get();
+             run_long(py::none(), [&](LongCall& call) {
+               stream(*package, write, c_options(arguments, call));
+               return true;
+             });
+           })
+      .def("export",
+           [](const Package& self, const std::string& folder, const OpenArguments& arguments,
+              const py::object& on_progress) {
+             const auto package = self.get();
+             run_long(on_progress, [&](LongCall& call) {
+               package->export_to(folder, c_options(arguments, call));
+               return true;
+             });
+           })
+      .def("close", &Package::close)
+      .def_property_readonly("closed", [](const Package& self) { return self.handle().closed(); })
+      .def_property_readonly("name", [](const Package& self) { return self.get()->name(); })
+      .def_property_readonly("version", [](const Package& self) { return self.get()->version(); })
+      .def_property_readonly("size", [](const Package& self) { return self.get()->size(); })
+      .def("manifest", [](const Package& self) { return self.get()->manifest(); })
+      .def("example", [](const Package& self) { return self.get()->example(); });
+}
+
+}  // namespace binding
