@@ -55,7 +55,7 @@ class BorrowedMemory final : public ptsecure::TensorOwner {
  public:
   BorrowedMemory() = default;
   ~BorrowedMemory() override {
-    if (release_ != nullptr) release_(user_);
+    if (release_ != nullptr) release_(user_);  // not told of a value that couldn't be made
   }
   BorrowedMemory(const BorrowedMemory&) = delete;
   BorrowedMemory& operator=(const BorrowedMemory&) = delete;
@@ -166,6 +166,9 @@ pts_status pts_value_borrow_tensor(const pts_tensor* tensor, pts_value** out,
     Tensor view = describe(tensor);
     check_tensor(view);
     refuse_negative_strides({view.strides.data(), view.strides.size()});
+    // Without somebody to tell there is no owner, and a model that keeps what it was given copies
+    // it.
+    if (release == nullptr) return give(Value(std::move(view)));
     auto owner = std::make_shared<BorrowedMemory>();
     view.owner = owner;
     pts_value* value = give(Value(std::move(view)));

@@ -87,7 +87,7 @@ func (m *Model) Fork() (*Model, error) {
 }
 
 // Infer runs the model's forward. Inputs are checked against what the model was published with and
-// shared with it, not copied (a stateful model gets copies); they must not change during the call.
+// shared with it, not copied; they must not change during the call.
 // What the model returns is copied into Go's memory; see Run to borrow it.
 func (m *Model) Infer(ctx context.Context, inputs ...Value) (Value, error) {
 	return m.infer(ctx, Request{Inputs: inputs})
@@ -106,7 +106,7 @@ type Request struct {
 }
 
 // Run runs the model and returns what the model returned without a copy. It is closed by the caller;
-// until then the inputs' memory must not change, because the model may have returned it.
+// until then the inputs must not change.
 func (m *Model) Run(ctx context.Context, request Request) (*Result, error) {
 	r := &Result{model: m, method: request.Method}
 	output, err := m.run(ctx, &request, &r.pins)
@@ -164,10 +164,10 @@ func (m *Model) run(ctx context.Context, request *Request, pins *runtime.Pinner)
 	}
 	defer m.h.release()
 	var few [4]raw.Input
-	b := builder{m.metadata.Stateful, pins}
+	b := builder{pins}
 	inputs, err := b.inputs(few[:0], request.Inputs)
 	if err == nil {
-		output, err = raw.ModelInfer(object, inputs, b.copied, &raw.InferOptions{Method: request.Method, InputNames: request.InputNames})
+		output, err = raw.ModelInfer(object, inputs, &raw.InferOptions{Method: request.Method, InputNames: request.InputNames})
 	}
 	for _, input := range inputs {
 		if input.Value != nil {

@@ -69,8 +69,7 @@ const maxDepth = 256
 
 // builder makes values of the library from Go's.
 type builder struct {
-	copied bool            // tensors are copied, not shared
-	pins   *runtime.Pinner // what they share; unpinned by the caller, after the values are destroyed
+	pins *runtime.Pinner // what tensors share; unpinned by the caller, after the values are destroyed
 }
 
 // build returns a value that the caller destroys.
@@ -107,7 +106,7 @@ func (b *builder) tensor(t *Tensor) (value *raw.Value, err error) {
 			b.pins.Pin(t.view.Data)
 		}
 		// A result may be closed while the model runs.
-		value, err = raw.ValueTensor(&t.view, b.copied || t.owner != nil)
+		value, err = raw.ValueTensor(&t.view, t.owner != nil)
 		return err
 	})
 	return value, err

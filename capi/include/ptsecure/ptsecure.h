@@ -320,8 +320,9 @@ PTS_API pts_status pts_value_put(pts_value* self, const char* key, const pts_val
 
 /* A tensor over the caller's memory, not copied. The memory must stay valid and unchanged until
  * `release` (which may be NULL) is called with `user`; with a NULL release, until every value and
- * result that may share it is destroyed. On failure `release` is not called. Shape and strides are
- * copied. Negative strides are refused (PTS_INVALID_INPUT): copy such a tensor. */
+ * result that may share it is destroyed: a model that keeps an input then keeps a copy. On failure
+ * `release` is not called. Shape and strides are copied. Negative strides are refused
+ * (PTS_INVALID_INPUT): copy such a tensor. */
 PTS_API pts_status pts_value_borrow_tensor(const pts_tensor* tensor, pts_value** out,
                                            pts_release_fn release, void* user, pts_error* error);
 /* A contiguous tensor of the library's own memory, filled from `tensor` (CPU only); tensor->data

@@ -98,8 +98,8 @@ func (c *inference) release() {
 	inferences.Put(c)
 }
 
-// ModelInfer runs the model. Views are pinned and shared with it, or copied when copied is set.
-func ModelInfer(m *Model, inputs []Input, copied bool, options *InferOptions) (Output, error) {
+// ModelInfer runs the model. Views are pinned and shared with it.
+func ModelInfer(m *Model, inputs []Input, options *InferOptions) (Output, error) {
 	c := inferences.Get().(*inference)
 	if cap(c.inputs) < len(inputs) {
 		c.inputs = make([]C.ptsgo_input, len(inputs))
@@ -114,7 +114,7 @@ func ModelInfer(m *Model, inputs []Input, copied bool, options *InferOptions) (O
 			}
 		}
 	}
-	if err := c.run(m, copied, options); err != nil {
+	if err := c.run(m, options); err != nil {
 		c.release()
 		return Output{}, err
 	}
@@ -126,7 +126,7 @@ func ModelInfer(m *Model, inputs []Input, copied bool, options *InferOptions) (O
 	return output, nil
 }
 
-func (c *inference) run(m *Model, copied bool, options *InferOptions) error {
+func (c *inference) run(m *Model, options *InferOptions) error {
 	var a arena
 	defer a.free()
 	o := options.in(&a)
@@ -138,9 +138,9 @@ func (c *inference) run(m *Model, copied bool, options *InferOptions) error {
 	count := C.size_t(len(inputs))
 	var status C.pts_status
 	if count == 0 {
-		status = C.ptsgo_infer((*C.pts_model)(m), first, 0, 0, o, &c.out, &c.kind, &c.tensor, &c.err)
+		status = C.ptsgo_infer((*C.pts_model)(m), first, 0, o, &c.out, &c.kind, &c.tensor, &c.err)
 	} else {
-		status = C.ptsgo_infer((*C.pts_model)(m), &inputs[0], count, flag(copied), o, &c.out, &c.kind, &c.tensor, &c.err)
+		status = C.ptsgo_infer((*C.pts_model)(m), &inputs[0], count, o, &c.out, &c.kind, &c.tensor, &c.err)
 	}
 	if status != C.PTS_OK {
 		return newError(status, &c.err)

@@ -141,12 +141,12 @@ pts_status ptsgo_describe_tensor(const pts_value* value, ptsgo_tensor* out, pts_
 }
 
 static pts_status infer(const pts_model* model, const ptsgo_input* inputs, size_t count,
-                        int32_t copy, const pts_value** values, pts_value** made,
+                        const pts_value** values, pts_value** made,
                         const pts_infer_options* options, pts_value** out, pts_error* error) {
   for (size_t i = 0; i < count; ++i) {
     values[i] = inputs[i].value;
     if (values[i] != NULL) continue;
-    const pts_status status = ptsgo_tensor_value(&inputs[i].tensor, copy, &made[i], error);
+    const pts_status status = ptsgo_tensor_value(&inputs[i].tensor, 0, &made[i], error);
     if (status != PTS_OK) return status;
     values[i] = made[i];
   }
@@ -156,8 +156,8 @@ static pts_status infer(const pts_model* model, const ptsgo_input* inputs, size_
 enum { kFew = 8 };
 
 pts_status ptsgo_infer(const pts_model* model, const ptsgo_input* inputs, size_t count,
-                       int32_t copy, const pts_infer_options* options, pts_value** out,
-                       pts_kind* kind, ptsgo_tensor* tensor, pts_error* error) {
+                       const pts_infer_options* options, pts_value** out, pts_kind* kind,
+                       ptsgo_tensor* tensor, pts_error* error) {
   pts_value* few[2 * kFew];
   pts_value** many = count <= kFew ? few : malloc(2 * count * sizeof(pts_value*));
   pts_status status = PTS_OUT_OF_MEMORY;
@@ -168,8 +168,7 @@ pts_status ptsgo_infer(const pts_model* model, const ptsgo_input* inputs, size_t
     return status;
   }
   memset(many, 0, 2 * count * sizeof(pts_value*));
-  status =
-      infer(model, inputs, count, copy, (const pts_value**)many, many + count, options, out, error);
+  status = infer(model, inputs, count, (const pts_value**)many, many + count, options, out, error);
   for (size_t i = 0; i < count; ++i) pts_value_destroy(&many[count + i]);
   if (many != few) free(many);
   if (status != PTS_OK) return status;

@@ -65,7 +65,7 @@ pts_status ptsgo_describe_tensor(const pts_value* value, ptsgo_tensor* out, pts_
 /* Runs the model on inputs that are made for this call. *kind and *tensor (for a tensor) describe
  * *out. */
 pts_status ptsgo_infer(const pts_model* model, const ptsgo_input* inputs, size_t count,
-                       int32_t copy, const pts_infer_options* options, pts_value** out,
-                       pts_kind* kind, ptsgo_tensor* tensor, pts_error* error);
+                       const pts_infer_options* options, pts_value** out, pts_kind* kind,
+                       ptsgo_tensor* tensor, pts_error* error);
 
 #endif
