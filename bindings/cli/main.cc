@@ -72,6 +72,7 @@ int run(int argc, char** argv) {
   add_publish_commands(app, common);
   add_show_commands(app, common);
   add_infer_commands(app, common);
+  add_apikey_commands(app, common);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

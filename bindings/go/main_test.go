@@ -20,26 +20,17 @@ const (
 	digits = root + "/examples/digits/digits.pt"
 )
 
-var models string // a folder of models that testdata/make_models.py made
+var work string // a folder of this run
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	python := os.Getenv("PTSECURE_PYTHON")
-	if python == "" {
-		fmt.Fprintln(os.Stderr, "PTSECURE_PYTHON is not set: source build/environment.sh first")
-		return 1
-	}
 	var err error
-	if models, err = os.MkdirTemp("", "ptsecure-go-"); err != nil {
+	if work, err = os.MkdirTemp("", "ptsecure-go-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(models)
-	if out, err := exec.Command(python, "testdata/make_models.py", models).CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s\n%v\n", out, err)
-		return 1
-	}
+	defer os.RemoveAll(work)
 	defer stopMongod()
 	before := ptsecure.OpenHandles()
 	status := m.Run()
@@ -50,20 +41,39 @@ func run(m *testing.M) int {
 	return status
 }
 
-// mongod starts one server for all tests, on the first call; run stops it.
-var mongod = sync.OnceValues(func() (string, error) {
-	out, err := mongodScript("start").Output()
+// python runs a script, with the interpreter that build/environment.sh names.
+func python(arguments ...string) (string, error) {
+	interpreter := os.Getenv("PTSECURE_PYTHON")
+	if interpreter == "" {
+		return "", errors.New("PTSECURE_PYTHON is not set: source build/environment.sh first")
+	}
+	out, err := exec.Command(interpreter, arguments...).Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		err = fmt.Errorf("%w\n%s", err, exit.Stderr)
+	}
 	return strings.TrimSpace(string(out)), err
+}
+
+// models makes the tests' models on the first call and returns their folder.
+var models = sync.OnceValues(func() (string, error) {
+	_, err := python("testdata/make_models.py", work)
+	return work, err
+})
+
+// mongod starts one server for all tests on the first call and returns its URI; run stops it.
+var mongod = sync.OnceValues(func() (string, error) {
+	return python(root+"/tests/mongod.py", "start", filepath.Join(work, "mongod"))
 })
 
 func stopMongod() {
-	if _, err := os.Stat(filepath.Join(models, "mongod")); err == nil {
-		mongodScript("stop").Run()
+	if folder := filepath.Join(work, "mongod"); exists(folder) {
+		python(root+"/tests/mongod.py", "stop", folder)
 	}
 }
 
-func mongodScript(verb string) *exec.Cmd {
-	return exec.Command(os.Getenv("PTSECURE_PYTHON"), root+"/tests/mongod.py", verb, filepath.Join(models, "mongod"))
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // leakless fails the test when it leaves handles open.
@@ -131,9 +141,9 @@ func openStore(t testing.TB, uri string, options ...ptsecure.StoreOption) *ptsec
 // published is a new folder store with one of the models in it.
 func published(t testing.TB, name string, options ...ptsecure.PublishOption) (*ptsecure.Store, *ptsecure.Keyring) {
 	store, keys := openStore(t, t.TempDir()), newKeys(t)
-	file := filepath.Join(models, name+".pt")
-	if name == "digits" {
-		file = digits
+	file := digits
+	if name != "digits" {
+		file = filepath.Join(must(models())(t), name+".pt")
 	}
 	version := must(store.Publish(background, name, ptsecure.File(file), keys, options...))(t)
 	if version != 1 {

@@ -1,6 +1,8 @@
 package ptsecure
 
 import (
+	"context"
+	"errors"
 	"math"
 	"runtime"
 	"slices"
@@ -55,7 +57,7 @@ func FuzzTensor(f *testing.F) {
 		{6, 3, 1, 2, 3, 6, 3, 1, false}, {0, 1, 0, 0, 0, 1, 0, 0, true}, {1, 0, 0, 0, 0, 0, 0, 0, true},
 		{8, 1, 4, 0, 0, 2, 0, 0, true}, {8, 1, 5, 0, 0, 2, 0, 0, true}, {4, 2, 2, 2, 0, -1, 1, 0, true},
 		{4, 2, math.MaxInt64, math.MaxInt64, 0, 1, 1, 0, true}, {4, 2, math.MaxInt64, 0, 0, math.MaxInt64, 1, 0, true},
-		{4, 3, math.MaxInt64, 2, 0, 0, 0, 0, false}, {4, 1, 2, 0, 0, math.MaxInt64, 0, 0, true}, {4, 2, -1, -4, 0, 1, 1, 0, false},
+		{4, 3, math.MaxInt64, 2, 0, 0, 0, 0, false}, {4, 1, 2, 0, 0, math.MaxInt64, 0, 0, true}, {0, 3, math.MaxInt64, 0, 0, 1, 1, 0, false}, {4, 2, -1, -4, 0, 1, 1, 0, false},
 	} {
 		f.Add(seed.size, seed.rank, seed.a, seed.b, seed.c, seed.sa, seed.sb, seed.sc, seed.strided)
 	}
@@ -75,13 +77,23 @@ func FuzzTensor(f *testing.F) {
 		if tensor.Err() != nil || tensor.Len() > 1<<16 {
 			return
 		}
-		want := elements(nil, data, 0, shape, strides)
+		var want []uint16
+		if tensor.Len() > 0 {
+			want = elements(nil, data, 0, shape, strides)
+		}
 		clone, err := tensor.Clone()
 		if err != nil {
 			t.Fatal(err)
 		}
 		check(t, clone, want)
-		check(t, throughTheLibrary(t, tensor), want)
+		through, err := throughTheLibrary(tensor)
+		if len(want) == 0 && errors.Is(err, ErrInvalidInput) {
+			return // nothing, with an extent that the library can't multiply
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, through, want)
 	})
 }
 
@@ -113,13 +125,12 @@ func check(t *testing.T, v Value, want []uint16) {
 }
 
 // throughTheLibrary makes values of the library from a tensor inside a tree and reads them back.
-func throughTheLibrary(t *testing.T, tensor *Tensor) Value {
-	t.Helper()
+func throughTheLibrary(tensor *Tensor) (Value, error) {
 	b := builder{pins: new(runtime.Pinner)}
 	defer b.pins.Unpin()
 	value, err := b.build(Dict{{"it", Tuple{Int(1), tensor}}}, 1)
 	if err != nil {
-		t.Fatal(err)
+		return nil, wrap(context.Background(), err)
 	}
 	defer raw.ValueDestroy(value)
 	r := &Result{}
@@ -129,8 +140,8 @@ func throughTheLibrary(t *testing.T, tensor *Tensor) Value {
 		tree, err = clone(tree)
 	}
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	item, _ := tree.(Dict).Get("it")
-	return item.(Tuple)[1]
+	return item.(Tuple)[1], nil
 }

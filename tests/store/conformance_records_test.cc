@@ -71,6 +71,25 @@ TEST_P(StoreConformance, records_form_a_chain) {
   }
 }
 
+TEST_P(StoreConformance, heads_name_every_chain_and_its_last_record) {
+  const auto heads = [&](const ChainId& prefix) {
+    std::vector<std::string> out;
+    for (const ChainHead& head : harness().reopen()->heads(prefix, none_)) {
+      out.push_back(head.leaf + ":" + std::to_string(head.sequence));
+    }
+    return out;
+  };
+  EXPECT_TRUE(heads({"apikey"}).empty());
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    store().append_record({"apikey", "bb"}, i, "record " + std::to_string(i), none_);
+  }
+  store().append_record({"apikey", "aa"}, 1, "one", none_);
+  store().append_record({"apikey", "cc", "deeper"}, 1, "one", none_);
+  store().append_record({"log"}, 1, "one", none_);
+  EXPECT_EQ(heads({"apikey"}), (std::vector<std::string>{"aa:1", "bb:5"}));
+  EXPECT_EQ(store().chains({"apikey"}, none_), (std::vector<std::string>{"aa", "bb"}));
+}
+
 TEST_P(StoreConformance, records_come_in_pages) {
   const ChainId chain = {"log"};
   for (std::uint64_t i = 1; i <= 25; ++i) {

@@ -1,0 +1,103 @@
+"""API keys on the command line, on a folder and on a real MongoDB."""
+
+import json
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import BUILD, Command
+
+CREATE = ("apikey", "create", "--owner", "mobile team", "--model", "digits", "--scope", "infer")
+
+
+def create(command: Command, *more: object) -> dict[str, object]:
+    made: dict[str, object] = json.loads(command.ok(*CREATE, *more, "--json"))
+    return made
+
+
+def test_the_whole_life(command: Command) -> None:
+    made = create(command, "--model", "team-*", "--scope", "admin", "--rate", "2.5")
+    key, name = str(made["key"]), str(made["id"])
+    assert re.fullmatch(r"pts_[0-9a-f]{16}_[A-Za-z0-9_-]{43}", key)
+    assert key[4:20] == name
+    assert made["scopes"] == ["infer", "admin"] and made["models"] == ["digits", "team-*"]
+    assert (made["rate"], made["burst"], made["bytes_rate"]) == (2.5, 3, None)
+    assert (made["expires"], made["state"], made["sequence"]) == (None, "active", 1)
+
+    shown = json.loads(command.ok("apikey", "show", name, "--json"))
+    assert shown == {k: v for k, v in made.items() if k != "key"}
+    assert json.loads(command.ok("apikey", "list", "--json")) == [shown]
+    for text in (command.ok("apikey", "list"), command.ok("apikey", "show", name)):
+        assert name in text and "mobile team" in text and key[21:] not in text
+
+    command.ok("apikey", "disable", name, "--reason", "leaked")
+    shown = json.loads(command.ok("apikey", "show", name, "--json"))
+    assert (shown["state"], shown["sequence"], shown["reason"]) == ("disabled", 2, "leaked")
+    command.ok("apikey", "enable", name)
+    rotated = json.loads(command.ok("apikey", "rotate", name, "--grace", "1h", "--json"))
+    assert rotated["id"] == name and rotated["key"] != key
+    assert rotated["old_secret_until"] is not None
+    assert command.ok("apikey", "delete", name).strip() == f"{name} deleted"
+    assert "deleted for good" in command.fails(5, "apikey", "enable", name)
+    assert "deleted for good" in command.fails(5, "apikey", "rotate", name)
+
+
+def test_the_key_alone_is_on_standard_output(folder: Command) -> None:
+    done = folder.run(*CREATE)
+    assert re.fullmatch(r"pts_[0-9a-f]{16}_[A-Za-z0-9_-]{43}\n", done.stdout)
+    assert "shown this once" in done.stderr
+    store = Path(folder.store)
+    secret = done.stdout.strip()[21:].encode()
+    assert not any(secret in p.read_bytes() for p in store.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("2040-02-29", "2040-02-29T00:00:00Z"), ("2040-12-31T23:59:59Z", "2040-12-31T23:59:59Z")],
+)
+def test_times(folder: Command, given: str, shown: str) -> None:
+    assert create(folder, "--expires", given)["expires"] == shown
+
+
+def test_durations(folder: Command) -> None:
+    expires = str(create(folder, "--expires", "90d")["expires"])
+    left = time.mktime(time.strptime(expires, "%Y-%m-%dT%H:%M:%SZ")) - time.mktime(time.gmtime())
+    assert abs(left - 90 * 86400) < 3700  # an hour more or less where the clocks change
+
+
+@pytest.mark.parametrize(
+    "bad", ["tomorrow", "2040-02-31", "2040-13-01", "90", "d", "9999999999d", "2040-01-01T00:00:00"]
+)
+def test_bad_times(folder: Command, bad: str) -> None:
+    assert "--expires is a date" in folder.fails(2, *CREATE, "--expires", bad)
+
+
+def test_refused(folder: Command, keys: Path, tmp_path: Path) -> None:
+    folder.fails(2, "apikey", "create", "--owner", "o", "--model", "m")
+    folder.fails(2, *CREATE, "--scope", "root")
+    folder.fails(2, *CREATE, "--model", "a/b")
+    folder.fails(2, *CREATE, "--rate", "-1")
+    folder.fails(2, *CREATE, "--burst", "5")
+    folder.fails(2, "apikey", "show", "XYZ")
+    create(folder)
+    folder.fails(3, "apikey", "show", "0123456789abcdef")
+    opener = tmp_path / "opener.jwks"
+    subprocess.run(
+        [str(BUILD / "bin" / "ptsecure"), "keys", "split", keys, "--role", "opener", "-o", opener],
+        check=True,
+    )
+    assert "operator" in folder.fails(5, *CREATE, PTSECURE_KEYS=str(opener))
+
+
+def test_a_record_that_is_not_to_be_trusted_is_named(folder: Command) -> None:
+    first, second = str(create(folder)["id"]), str(create(folder)["id"])
+    records = Path(folder.store) / "records" / "apikey"
+    (records / first / "1.jws").write_bytes((records / second / "1.jws").read_bytes())
+    listed = {key["id"]: key for key in json.loads(folder.ok("apikey", "list", "--json"))}
+    assert "moved" in listed[first]["error"] and listed[second]["state"] == "active"
+    assert "NOT TRUSTED" in folder.ok("apikey", "list")
+    assert "moved" in folder.fails(4, "apikey", "show", first)
+    folder.fails(4, "apikey", "enable", first)
