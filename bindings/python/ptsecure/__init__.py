@@ -16,6 +16,7 @@ import json
 from typing import Any
 
 from ptsecure import _ptsecure
+from ptsecure.apikey import ApiKeyManager, ApiKeys, ApiKeyUse, NewApiKey
 from ptsecure.errors import (
     AlreadyExistsError,
     CancelledError,
@@ -54,6 +55,9 @@ __version__: str = _ptsecure.version
 __all__ = [
     "Alias",
     "AlreadyExistsError",
+    "ApiKeyManager",
+    "ApiKeyUse",
+    "ApiKeys",
     "CancelledError",
     "Check",
     "ClosedError",
@@ -71,6 +75,7 @@ __all__ = [
     "Listing",
     "Model",
     "ModelEntry",
+    "NewApiKey",
     "NoKeyError",
     "NotFoundError",
     "OutOfMemoryError",

@@ -13,6 +13,7 @@ namespace binding {
 
 namespace py = pybind11;
 
+void add_apikey(py::module_& module);
 void add_errors(py::module_& module);
 void add_keyring(py::module_& module);
 void add_model(py::module_& module);

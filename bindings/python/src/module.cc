@@ -8,4 +8,5 @@ PYBIND11_MODULE(_ptsecure, module) {
   binding::add_keyring(module);
   binding::add_model(module);
   binding::add_store(module);
+  binding::add_apikey(module);
 }

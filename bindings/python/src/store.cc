@@ -1,3 +1,5 @@
+#include "store.hpp"
+
 #include <pybind11/stl.h>
 
 #include <map>
@@ -36,26 +38,15 @@ pts::detail::LogFunction log_function(const py::object& log) {
   };
 }
 
-class Store {
- public:
-  explicit Store(pts::Store&& store) : handle_(std::move(store)) {}
-  static Store open(const std::string& uri, double connect, double operation, unsigned threads,
-                    const py::object& log) {
-    pts::StoreOptions options;
-    options.connect_timeout = std::chrono::milliseconds(static_cast<std::int64_t>(connect * 1000));
-    options.operation_timeout =
-        std::chrono::milliseconds(static_cast<std::int64_t>(operation * 1000));
-    options.threads = threads;
-    options.log = log_function(log);
-    return Store(unlocked([&] { return pts::Store::open(uri, options); }));
-  }
-  std::shared_ptr<pts::Store> get() const { return handle_.get(); }
-  bool closed() const noexcept { return handle_.closed(); }
-  void close() noexcept { handle_.close(); }
-
- private:
-  Closable<pts::Store> handle_;
-};
+Store open(const std::string& uri, double connect, double operation, unsigned threads,
+           const py::object& log) {
+  pts::StoreOptions options;
+  options.connect_timeout = milliseconds(connect);
+  options.operation_timeout = milliseconds(operation);
+  options.threads = threads;
+  options.log = log_function(log);
+  return Store(unlocked([&] { return pts::Store::open(uri, options); }));
+}
 
 struct PublishArguments {
   std::string format;
@@ -148,7 +139,7 @@ void add_store(py::module_& module) {
       }));
 
   py::class_<Store>(module, "Store")
-      .def_static("open", &Store::open)
+      .def_static("open", open)
       .def("close", &Store::close)
       .def_property_readonly("closed", &Store::closed)
       .def("describe",
