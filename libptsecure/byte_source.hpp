@@ -22,6 +22,10 @@ class ByteSource {
   // discard_deferred() returns. The same range may be noted for several destinations.
   virtual void defer(std::uint64_t pos, void* dst, std::size_t n) = 0;
 
+  // Begins with what was noted so far, on other threads, and returns at once; reads may follow
+  // meanwhile. Noting more, discarding and finishing pause it. A source may do nothing here.
+  virtual void begin_deferred() {}
+
   // Forgets every noted destination: nothing will be written to them.
   virtual void discard_deferred() = 0;
 

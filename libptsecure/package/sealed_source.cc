@@ -1,5 +1,3 @@
-#include <signal.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -14,12 +12,14 @@
 
 #include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/error.hpp"
+#include "libptsecure/package/ahead.hpp"
 #include "libptsecure/package/block_cache.hpp"
 #include "libptsecure/package/block_runs.hpp"
 #include "libptsecure/package/destinations.hpp"
 #include "libptsecure/package/payload.hpp"
 #include "libptsecure/package/plain_buffer.hpp"
 #include "libptsecure/package/progress_meter.hpp"
+#include "libptsecure/signals_blocked.hpp"
 
 namespace ptsecure {
 namespace {
@@ -108,22 +108,6 @@ class ReadyBlocks {
   std::deque<BlockRun> runs_;
 };
 
-// A thread started meanwhile takes none of the host's signals.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
-
 // Three ways lead through the stored blocks, and each authenticates a block as a whole:
 // - a small read decrypts its block into the cache and is answered from there;
 // - a large read decrypts the blocks it covers straight into the caller's memory, by all threads;
@@ -131,6 +115,8 @@ class SignalsBlocked {
 //   earlier: while a read waits for its block, the other threads do deferred blocks, and a block
 //   that is decrypted for whatever reason is given to all its destinations at once. A loader reads
 //   a few bytes between any two tensors it defers; this way no block is decrypted twice for that.
+//   begin_deferred() sets threads to it at once, beside whatever the loader does.
+// Whoever works on a block holds its lock.
 class SealedPayload final : public SealedSource {
  public:
   SealedPayload(OpenPayload payload, ByteView dek, ThreadPool& pool);
@@ -138,16 +124,28 @@ class SealedPayload final : public SealedSource {
   std::uint64_t size() const override { return size_; }
   void read(std::uint64_t pos, void* dst, std::size_t n) override;
   void defer(std::uint64_t pos, void* dst, std::size_t n) override;
+  void begin_deferred() override;
   void discard_deferred() override;
   void finish() override;
   void stream(const std::function<void(std::uint64_t, ByteView)>& sink) override;
   void verify() override;
 
  private:
-  struct Block {
+  class Block {
+   public:
+    void lock() noexcept {
+      while (busy_.exchange(true, std::memory_order_acquire)) busy_.wait(true);
+    }
+    void unlock() noexcept {
+      busy_.store(false, std::memory_order_release);
+      busy_.notify_all();
+    }
     bool authentic = false;
     std::size_t wanted = 0;  // bytes of `deferred`, those wanted twice counted twice
     std::vector<Destination> deferred;
+
+   private:
+    std::atomic<bool> busy_{false};
   };
 
   // What a read wants of one block that is not in the cache.
@@ -164,6 +162,7 @@ class SealedPayload final : public SealedSource {
   void read_block(const Missing& wanted, ByteView stored);
   void fill_slot(BlockCache::Slot& slot, std::uint64_t index, ByteView stored);
   void fill_deferred(std::uint64_t index, ByteView stored);
+  void fill_ahead();
   void decrypt(std::uint64_t index, ByteView stored, const DecryptionPlan& plan);
   void mark_authentic(std::uint64_t index);
   void open_block(std::uint64_t index, ByteView stored,
@@ -180,6 +179,7 @@ class SealedPayload final : public SealedSource {
   BlockCache cache_;
   ReadyBlocks ready_;
   ProgressMeter meter_;
+  Ahead ahead_;  // the last member: its thread uses the others
 };
 
 const PayloadEntry& checked_entry(const OpenPayload& payload, ByteView dek) {
@@ -280,7 +280,7 @@ void SealedPayload::run_read(std::span<const Missing> missing) {
       const BlockRun ready = ready_.take(1);
       if (ready.first == ready.last) return;
       // A block of the read itself belongs to the thread that reads it.
-      if (find(ready.first) != nullptr || blocks_[ready.first].deferred.empty()) continue;
+      if (find(ready.first) != nullptr) continue;
       fetcher_.fetch(ready, failure,
                      [&](std::uint64_t index, ByteView stored) { fill_deferred(index, stored); });
     }
@@ -297,6 +297,7 @@ void SealedPayload::run_read(std::span<const Missing> missing) {
 }
 
 void SealedPayload::read_block(const Missing& wanted, ByteView stored) {
+  const std::lock_guard lock(blocks_[wanted.index]);
   // Whoever asks for these bytes now is going to interpret them: signed at every level.
   signed_.check(wanted.index, stored);
   if (wanted.slot != nullptr) {
@@ -321,6 +322,8 @@ void SealedPayload::fill_slot(BlockCache::Slot& slot, std::uint64_t index, ByteV
 }
 
 void SealedPayload::fill_deferred(std::uint64_t index, ByteView stored) {
+  const std::lock_guard lock(blocks_[index]);
+  if (blocks_[index].authentic && blocks_[index].deferred.empty()) return;  // done meanwhile
   const std::size_t size = segment_extent(index, size_).plain_size;
   const DecryptionPlan plan(blocks_[index].deferred, size);
   if (payload_.level == VerifyLevel::signed_ || plan.kept != size) signed_.check(index, stored);
@@ -353,6 +356,7 @@ void SealedPayload::mark_authentic(std::uint64_t index) {
 }
 
 void SealedPayload::defer(std::uint64_t pos, void* dst, std::size_t n) {
+  ahead_.stop();
   for_parts(pos, dst, n, [&](std::uint64_t index, const Destination& to, std::size_t whole) {
     if (const std::uint8_t* plain = cache_.find(index)) {
       std::memcpy(to.out, plain + to.offset, to.size);
@@ -366,7 +370,26 @@ void SealedPayload::defer(std::uint64_t pos, void* dst, std::size_t n) {
   });
 }
 
+void SealedPayload::begin_deferred() {
+  if (pool_.size() == 1 || ready_.empty()) return;  // there is nobody, or nothing, to do it
+  ahead_.start(
+      [this] { pool_.for_each(pool_.size() - 1, [this](std::uint64_t) { fill_ahead(); }); });
+}
+
+// A block that fails is left to finish(), which tells of the lowest one.
+void SealedPayload::fill_ahead() {
+  constexpr std::uint64_t kRun = 4;  // short, so that pausing doesn't take long
+  LowestFailure failure;
+  while (!ahead_.stopping() && !failure.ends(blocks_.size())) {
+    const BlockRun run = ready_.take(kRun);
+    if (run.first == run.last) return;
+    fetcher_.fetch(run, failure,
+                   [this](std::uint64_t index, ByteView stored) { fill_deferred(index, stored); });
+  }
+}
+
 void SealedPayload::discard_deferred() {
+  ahead_.stop();
   for (Block& block : blocks_) {
     block.deferred.clear();
     block.wanted = 0;
@@ -375,6 +398,7 @@ void SealedPayload::discard_deferred() {
 }
 
 void SealedPayload::finish() {
+  ahead_.stop();
   payload_.cancel.check();
   std::vector<BlockRun> ranges;
   for (std::uint64_t index = 0; index < blocks_.size(); ++index) {

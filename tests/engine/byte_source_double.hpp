@@ -19,6 +19,7 @@ namespace ptsecure::testing {
 class ByteSourceDouble final : public ByteSource {
  public:
   explicit ByteSourceDouble(std::string bytes) : bytes_(std::move(bytes)) {}
+  ~ByteSourceDouble() override { pause(); }
 
   std::uint64_t size() const override { return bytes_.size(); }
 
@@ -35,17 +36,35 @@ class ByteSourceDouble final : public ByteSource {
     if (pos > bytes_.size() || n > bytes_.size() - pos) {
       throw Error(Status::invalid_argument, "defer beyond the end");
     }
+    pause();
     std::memset(dst, 0x7f, n);
     bytes_deferred += n;
     noted_.push_back({pos, static_cast<char*>(dst), n});
   }
 
+  // Writes beside the caller, until paused.
+  void begin_deferred() override {
+    ++begins;
+    pause();
+    stopping_ = false;
+    ahead_ = std::thread([this] {
+      for (const Piece& noted : noted_) {
+        for (std::size_t at = 0; at < noted.n && !stopping_; at += kPiece) {
+          std::memcpy(noted.dst + at, bytes_.data() + noted.pos + at,
+                      std::min(kPiece, noted.n - at));
+        }
+      }
+    });
+  }
+
   void discard_deferred() override {
+    pause();
     ++discards;
     noted_.clear();
   }
 
   void finish() override {
+    pause();
     ++finishes;
     if (fail_finish) throw Error(Status::corrupt, "segment 8 is damaged");
     std::vector<Piece> pieces;
@@ -72,6 +91,7 @@ class ByteSourceDouble final : public ByteSource {
 
   std::uint64_t bytes_read = 0;
   std::uint64_t bytes_deferred = 0;
+  int begins = 0;
   int discards = 0;
   int finishes = 0;
   long fail_reads_after = -1;  // that many reads succeed, the next fails
@@ -84,8 +104,15 @@ class ByteSourceDouble final : public ByteSource {
     char* dst;
     std::size_t n;
   };
+  void pause() {
+    stopping_ = true;
+    if (ahead_.joinable()) ahead_.join();
+  }
+
   std::string bytes_;
   std::vector<Piece> noted_;
+  std::atomic<bool> stopping_{false};
+  std::thread ahead_;
 };
 
 }  // namespace ptsecure::testing

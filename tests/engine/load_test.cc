@@ -14,6 +14,7 @@ TEST(Load, DefersTensorsAndReadsTheRestOnce) {
   const std::string bytes = model_bytes("resnet18_scripted");
   ByteSourceDouble source(bytes);
   const auto model = load(source);
+  EXPECT_EQ(source.begins, 1) << "large tensors are on their way while the program is read";
   EXPECT_EQ(source.finishes, 1);
   EXPECT_EQ(source.discards, 0);
   EXPECT_EQ(source.pending(), 0u);

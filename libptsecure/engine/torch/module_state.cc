@@ -193,7 +193,7 @@ ModuleStorages::ModuleStorages(const torch::jit::Module& module) {
     if (!seen.insert(storage.unsafeGetStorageImpl()).second) return;
     total_bytes_ += storage.nbytes();
     if (storage.device().is_cpu() && storage.data() != nullptr) {
-      ranges_.push_back({storage.data(), storage.nbytes()});
+      ranges_.push_back({storage.data(), storage.nbytes(), storage});
     }
   })(module._ivalue());
   std::sort(ranges_.begin(), ranges_.end(), before);
@@ -217,11 +217,23 @@ bool ModuleStorages::hold(std::span<const PlacedRecord> records) const {
   // loading would be named twice, or with another size.
   std::unordered_set<const void*> seen;
   return std::all_of(records.begin(), records.end(), [&](const PlacedRecord& record) {
-    const Range wanted{record.destination, 0};
-    const auto at = std::lower_bound(ranges_.begin(), ranges_.end(), wanted, before);
+    const auto at = find(record);
     return at != ranges_.end() && at->begin == record.destination && at->size == record.size &&
            seen.insert(record.destination).second;
   });
+}
+
+std::vector<ModuleStorages::Range>::const_iterator ModuleStorages::find(
+    const PlacedRecord& record) const {
+  const Range wanted{.begin = record.destination, .size = 0, .storage = {}};
+  return std::lower_bound(ranges_.begin(), ranges_.end(), wanted, before);
+}
+
+void ModuleStorages::adopt(std::span<const PlacedRecord> records, TensorArena& arena) const {
+  for (const PlacedRecord& record : records) {
+    if (record.in_arena == nullptr) continue;
+    find(record)->storage.set_data_ptr_noswap(arena.own(record.in_arena, record.size));
+  }
 }
 
 torch::jit::Module fork_module(const torch::jit::Module& module, bool copy_parameters) {

@@ -23,15 +23,20 @@ class ModuleStorages {
   void check_bounds(const ReadAdapter& reads) const;
   // True when each of these will be written into the memory of a storage of the module.
   bool hold(std::span<const PlacedRecord> records) const;
+  // Exchanges the memory of storages for the arena's where the records are there. They hold.
+  void adopt(std::span<const PlacedRecord> records, TensorArena& arena) const;
 
  private:
   struct Range {
     const void* begin = nullptr;
     std::size_t size = 0;
+    c10::Storage storage;
   };
   static bool before(const Range& a, const Range& b) {
     return std::less<const void*>()(a.begin, b.begin);
   }
+
+  std::vector<Range>::const_iterator find(const PlacedRecord& record) const;
 
   std::vector<at::Tensor> tensors_;
   std::vector<Range> ranges_;  // sorted

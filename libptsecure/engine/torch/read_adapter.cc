@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "libptsecure/error.hpp"
 
@@ -11,6 +12,9 @@ namespace ptsecure::torch_plugin {
 namespace {
 
 constexpr std::size_t kHugePage = 2u << 20;
+// Smaller ones don't go into an arena: the allocator writes beside each of them, so that a good
+// part of the memory that libtorch makes for them would be touched after all.
+constexpr std::uint64_t kLargeTensor = 128u << 10;
 constexpr std::size_t kNameSizeAt = 26;
 constexpr std::size_t kExtraSizeAt = 28;
 constexpr std::array<unsigned char, 4> kSignature = {'P', 'K', 3, 4};
@@ -42,6 +46,31 @@ ReadAdapter::ReadAdapter(ByteSource& source, const Archive& archive, bool defer_
     by_data_.emplace(*record.expected_data, tensors_.size());
     tensors_.push_back({.record = &record});
   }
+}
+
+void ReadAdapter::begin_ahead() {
+  std::uint64_t room = 0;
+  for (const TensorRecord& tensor : tensors_) {
+    const Record& record = *tensor.record;
+    if (record.size < kLargeTensor) continue;
+    if (record.size >
+        source_.size() - std::min<std::uint64_t>(*record.expected_data, source_.size()))
+      return;
+    room += TensorArena::room(record.size);
+    // Records that overlap would ask for more than the file holds.
+    if (room > source_.size() + tensors_.size() * TensorArena::room(1)) return;
+  }
+  if (room == 0) return;
+  arena_ = TensorArena::make(room);
+  if (!arena_) return;
+  for (TensorRecord& tensor : tensors_) {
+    const Record& record = *tensor.record;
+    if (record.size < kLargeTensor) continue;
+    tensor.in_arena = arena_->take(record.size);
+    source_.defer(record.header, tensor.real_header.data(), kLocalHeaderSize);
+    source_.defer(*record.expected_data, tensor.in_arena, record.size);
+  }
+  source_.begin_deferred();
 }
 
 std::size_t ReadAdapter::size() const {
@@ -97,14 +126,21 @@ bool ReadAdapter::answer_without_source(std::uint64_t pos, void* dst, std::size_
       header[kExtraSizeAt + 1] = static_cast<unsigned char>(extra >> 8);
       std::memcpy(dst, header.data(), n);
       guessed_.push_back(found->second);
-      note(pos, tensors_[found->second].real_header.data(), n);
+      TensorRecord& tensor = tensors_[found->second];
+      if (tensor.in_arena == nullptr) note(pos, tensor.real_header.data(), n);
       return true;
     }
   }
   if (const auto found = by_data_.find(pos); found != by_data_.end()) {
-    if (n == tensors_[found->second].record->size) {
-      note(pos, dst, n);
-      if (n != 0) deferred_.push_back({.destination = dst, .size = n});
+    TensorRecord& tensor = tensors_[found->second];
+    if (n == tensor.record->size) {
+      // A record that is read twice becomes two storages, which must not share memory.
+      const bool in_arena = tensor.in_arena != nullptr && !std::exchange(tensor.asked_for, true);
+      if (!in_arena) note(pos, dst, n);
+      if (n != 0) {
+        deferred_.push_back(
+            {.destination = dst, .size = n, .in_arena = in_arena ? tensor.in_arena : nullptr});
+      }
       return true;
     }
   }

@@ -3,8 +3,10 @@
 #include <caffe2/serialize/read_adapter_interface.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -13,6 +15,7 @@
 
 #include "libptsecure/byte_source.hpp"
 #include "libptsecure/engine/torch/archive.hpp"
+#include "libptsecure/engine/torch/tensor_arena.hpp"
 
 namespace ptsecure::torch_plugin {
 
@@ -20,6 +23,7 @@ namespace ptsecure::torch_plugin {
 struct PlacedRecord {
   const void* destination = nullptr;
   std::size_t size = 0;
+  std::byte* in_arena = nullptr;  // where they are instead; nullptr = where libtorch asked for them
 };
 
 // libtorch's view of a byte source. Reads of whole tensor records (data/*) can be deferred: the
@@ -31,9 +35,17 @@ struct PlacedRecord {
 // for every tensor. While deferring, those headers are made up from the directory and the layout
 // that PyTorch's writer uses, and the real ones are deferred too: headers_hold() then tells whether
 // the guess was right.
+//
+// Large tensor records are given to the source before libtorch asks for anything, with memory in an
+// arena as their destination: they are decrypted while libtorch reads the program, and the memory
+// that it made for them is never touched. ModuleStorages::adopt() exchanges one for the other.
 class ReadAdapter final : public caffe2::serialize::ReadAdapterInterface {
  public:
   ReadAdapter(ByteSource& source, const Archive& archive, bool defer_tensors);
+
+  // Gives the source what goes into an arena and lets it begin. At most once, before any read.
+  void begin_ahead();
+  const std::shared_ptr<TensorArena>& arena() const { return arena_; }
 
   std::size_t size() const override;
   // Never throws through libtorch's C frames: a failure of the source is kept for
@@ -54,6 +66,8 @@ class ReadAdapter final : public caffe2::serialize::ReadAdapterInterface {
   struct TensorRecord {
     const Record* record = nullptr;
     std::array<unsigned char, kLocalHeaderSize> real_header{};
+    std::byte* in_arena = nullptr;
+    bool asked_for = false;
   };
   void read_from_source(std::uint64_t pos, void* dst, std::size_t n) const;
   bool answer_without_source(std::uint64_t pos, void* dst, std::size_t n) const;
@@ -65,6 +79,7 @@ class ReadAdapter final : public caffe2::serialize::ReadAdapterInterface {
   // Filled once, so that the addresses of the headers hold.
   mutable std::vector<TensorRecord> tensors_;
   std::unordered_map<std::uint64_t, std::size_t> by_header_, by_data_;
+  std::shared_ptr<TensorArena> arena_;
   struct Noted {
     std::uint64_t pos;
     void* destination;

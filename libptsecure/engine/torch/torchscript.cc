@@ -171,10 +171,7 @@ class Loader {
         device_(options.inspect_only ? at::Device(at::kCPU) : at_device(options.device)),
         archive_(source) {}
 
-  ~Loader() {
-    // What was noted points into memory that is about to go.
-    if (unfinished_) source_.discard_deferred();
-  }
+  ~Loader() { discard(); }
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
@@ -184,8 +181,12 @@ class Loader {
       unfinished_ = true;
       adapter_->hand_over();
       finish();
-      if (adapter_->headers_hold()) return *module_;
+      if (adapter_->headers_hold()) {
+        if (adapter_->arena()) storages_->adopt(adapter_->deferred(), *adapter_->arena());
+        return *module_;
+      }
     }
+    discard();
     load_at_once();
     if (!options_.inspect_only) finish();
     return *module_;
@@ -194,6 +195,11 @@ class Loader {
   std::uint64_t weight_bytes() const { return weight_bytes_; }
 
  private:
+  // What was noted points into memory that is about to go.
+  void discard() {
+    if (std::exchange(unfinished_, false)) source_.discard_deferred();
+  }
+
   // True when tensors can be deferred.
   bool plan() {
     require_torchscript(archive_, source_);
@@ -209,6 +215,10 @@ class Loader {
 
   bool load_deferred() {
     adapter_ = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/true);
+    if (!options_.inspect_only) {
+      unfinished_ = true;
+      adapter_->begin_ahead();
+    }
     try {
       load_module();
       if (storages_held_) return true;
@@ -233,13 +243,14 @@ class Loader {
 
   void load_module() {
     module_.reset();
+    storages_.reset();
     jit::ExtraFilesMap no_extra_files;
     // Onto the CPU first: only there can bounds be checked before anything is copied on.
     module_ = jit::load(adapter_, at::Device(at::kCPU), no_extra_files, /*load_debug_files=*/false);
-    const ModuleStorages storages(*module_);
-    storages.check_bounds(*adapter_);
-    weight_bytes_ = storages.total_bytes();
-    storages_held_ = storages.hold(adapter_->deferred());
+    storages_.emplace(*module_);
+    storages_->check_bounds(*adapter_);
+    weight_bytes_ = storages_->total_bytes();
+    storages_held_ = storages_->hold(adapter_->deferred());
     if (!device_.is_cpu()) module_->to(device_);
   }
 
@@ -264,6 +275,7 @@ class Loader {
   const Archive archive_;
   std::shared_ptr<ReadAdapter> adapter_;
   std::optional<jit::Module> module_;
+  std::optional<ModuleStorages> storages_;
   std::uint64_t weight_bytes_ = 0;
   bool storages_held_ = false;
   bool unfinished_ = false;
