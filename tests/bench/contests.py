@@ -199,6 +199,40 @@ class Suite:
 
         return Contest("infer", prepare, 1, warm_up=0)
 
+    def infer_python(self) -> Contest:
+        f = self.fixtures
+
+        def prepare() -> list[Side]:
+            f.python_binding  # noqa: B018  # installs it
+            reference = f.publish(str(f.folder), "mlp")
+            rounds, calls = ("20", "2000") if f.quick else ("40", "5000")
+            command: Command = [
+                f.python,
+                HERE / "infer_python.py",
+                f.model("mlp"),
+                f.folder,
+                reference,
+                f.keys,
+                rounds,
+                calls,
+            ]
+            return [Side("Python", lambda: run_json(command))]
+
+        return Contest("infer-python", prepare, 1, warm_up=0)
+
+    def infer_go(self) -> Contest:
+        f = self.fixtures
+
+        def prepare() -> list[Side]:
+            reference = f.publish(str(f.folder), "mlp")
+            rounds, calls = ("10", "2000") if f.quick else ("20", "5000")
+            sealed: Command = [f.folder, reference, f.keys, rounds, calls]
+            c: Command = [f.program("bench_infer"), f.model("mlp"), *sealed]
+            go: Command = [f.go_infer, *sealed]
+            return [Side("C", lambda: run_json(c)), Side("Go", lambda: run_json(go))]
+
+        return Contest("infer-go", prepare, self.rounds(3, 2), warm_up=0)
+
     def list_start(self) -> Contest:
         f = self.fixtures
 
@@ -260,6 +294,8 @@ class Suite:
             self.publish_folder(),
             self.publish_mongodb(),
             self.infer(),
+            self.infer_python(),
+            self.infer_go(),
             self.list_start(),
             self.registry("folder"),
             self.registry("mongodb"),

@@ -137,23 +137,50 @@ class Fixtures:
         for folder in ("stores", "scratch", "mongod"):
             shutil.rmtree(self.work / folder, ignore_errors=True)
 
-    @functools.cached_property
-    def go_peer(self) -> pathlib.Path:
+    def go_program(self, folder: str, environment: dict[str, str] | None = None) -> pathlib.Path:
         go = os.environ.get("PTSECURE_GO") or shutil.which("go")
         if not go:
             raise UnavailableError("no Go: install one, or examples/setup.sh --full")
-        out = self.work / "bin" / "go-peer"
+        out = self.work / "bin" / folder
         done = subprocess.run(
             [go, "build", "-o", str(out), "."],
-            cwd=HERE / "go",
+            cwd=HERE / folder,
+            env={**os.environ, **(environment or {})},
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines()
-            raise UnavailableError(f"no Go peer: {lines[-1] if lines else 'no reason'}")
+            raise UnavailableError(f"{folder}: {lines[-1] if lines else 'no reason'}")
         return out
+
+    @functools.cached_property
+    def go_peer(self) -> pathlib.Path:
+        return self.go_program("go")
+
+    @functools.cached_property
+    def go_infer(self) -> pathlib.Path:
+        """Over an installed tree, as Go programs find the library."""
+        prefix = self.work / "prefix"
+        for component in ("library", "dev"):
+            self.call(
+                "cmake", "--install", self.build, "--prefix", prefix, "--component", component
+            )
+        found = sorted(prefix.rglob("ptsecure.pc"))
+        return self.go_program("goinfer", {"PKG_CONFIG_PATH": str(found[0].parent)})
+
+    @functools.cached_property
+    def python_binding(self) -> None:
+        """Installs it beside the peers."""
+        source = ROOT / "bindings" / "python"
+        if not (source / "pyproject.toml").exists():
+            raise UnavailableError("there is no Python binding here")
+        try:
+            self.call(self.python, "-m", "pip", "install", "--quiet", "--no-deps", source)
+        except RuntimeError as error:
+            lines = str(error).splitlines()
+            raise UnavailableError(f"no Python binding: {lines[-1]}") from error
 
     def jwe(self, name: str) -> tuple[pathlib.Path, str]:
         """The model as a JWE in GridFS: the key's file, and the database."""
