@@ -226,7 +226,7 @@ run_stage() {
 }
 
 main() {
-  local stages=(format lint headers ctest pytest go quickstart asan tsan) name
+  local stages=(format lint headers tidy ctest pytest go quickstart asan tsan) name
   case ${1:-} in
     -h | --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     --quick) stages=(format lint headers ctest pytest go quickstart) ;;

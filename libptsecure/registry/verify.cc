@@ -93,7 +93,7 @@ std::optional<Error> Registry::verify(std::string_view reference, const Keyring&
       open.progress = options.progress;
       open.cancel = cancel;
       const std::string blocks = std::to_string(block_count(payload.stored_size)) + " blocks";
-      if (dek.size() == 0) {
+      if (dek.empty()) {
         verify_stored_blocks(payload, *open.blob, open.digests, *pool_, open.progress, cancel);
         return blocks + " match the signed digests";
       }

@@ -115,7 +115,8 @@ std::string detail_of(const bson_error_t& error) {
 
 std::string seconds(milliseconds time) {
   std::ostringstream out;
-  out << static_cast<double>(time.count() / 100) / 10.0 << " s";
+  const auto tenths = time.count() / 100;
+  out << static_cast<double>(tenths) / 10.0 << " s";
   return out.str();
 }
 

@@ -176,6 +176,7 @@ std::vector<ChainHead> MongodbStore::heads(const ChainId& prefix, const CancelTo
       highest = std::max(highest, *sequence);
     });
     std::vector<ChainHead> heads;
+    heads.reserve(last.size());
     for (const auto& [leaf, sequence] : last) heads.push_back({leaf, sequence});
     return heads;
   });

@@ -185,6 +185,32 @@ TEST(Load, RefusesATensorLargerThanItsRecord) {
   EXPECT_EQ(source.pending(), 0u);
 }
 
+// Signed, and made by hostile_archives.py: an error, and no file anywhere.
+INSTANTIATE_TEST_SUITE_P(Hostile, Refused,
+                         ::testing::Values(Refusal{"hostile_bomb", "unpack to far more"},
+                                           Refusal{"hostile_deflated_size", "unpack to far more"},
+                                           Refusal{"hostile_stored_size", "two sizes"},
+                                           Refusal{"hostile_elements", ""},
+                                           Refusal{"hostile_more_elements", ""},
+                                           Refusal{"hostile_pickle", ""},
+                                           Refusal{"hostile_constants", ""}),
+                         [](const auto& instance) { return std::string(instance.param.first); });
+
+TEST(Load, HostileArchivesLeaveNoTrace) {
+  const std::string trace = "ptsecure-hostile-pickle-was-here";
+  for (const char* name : {"hostile_pickle", "hostile_constants", "hostile_zip_slip"}) {
+    ByteSourceDouble source(model_bytes(name));
+    const auto [status, message] = error_of([&] { load(source); });
+    EXPECT_EQ(status, std::string(name) == "hostile_zip_slip" ? Status::ok : Status::invalid_model)
+        << message;
+    for (const auto& folder :
+         {model_folder(), model_folder().parent_path(), std::filesystem::path("/tmp"),
+          std::filesystem::current_path(), std::filesystem::current_path().parent_path()}) {
+      EXPECT_FALSE(std::filesystem::exists(folder / trace)) << folder;
+    }
+  }
+}
+
 TEST(Load, RefusesAnAbsentDevice) {
   const Device gpu = {.type = DeviceType::cuda, .index = 99};
   EXPECT_FALSE(torch_engine("").device_available(gpu));

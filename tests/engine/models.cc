@@ -111,7 +111,10 @@ const fs::path& model_folder() {
   static const fs::path folder = [] {
     const char* build = std::getenv("PTSECURE_BUILD_DIR");
     const fs::path base = build != nullptr ? fs::path(build) : fs::current_path();
-    const std::string script = read_file(PTSECURE_SOURCE_DIR "/tests/engine/make_models.py");
+    std::string script;
+    for (const char* file : {"make_models.py", "modules.py", "hostile_archives.py"}) {
+      script += read_file(fs::path(PTSECURE_SOURCE_DIR "/tests/engine") / file);
+    }
     const fs::path target = base / "test-models" / std::to_string(std::hash<std::string>()(script));
     if (fs::exists(target / "done")) return target;
     fs::remove_all(base / "test-models");

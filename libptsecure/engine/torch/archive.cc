@@ -20,6 +20,10 @@ constexpr std::uint64_t kZip64EndRecordSize = 56;
 constexpr std::uint64_t kDirectoryEntrySize = 46;
 constexpr std::uint64_t kMaxTail = 16u << 20;
 constexpr std::uint64_t kAlignment = 64;
+// PyTorch doesn't compress records; one that somebody has compressed may not unpack to more than
+// this: tensors of noise hardly shrink, a bomb is a thousandfold.
+constexpr std::uint64_t kMaxExpansion = 16;
+constexpr std::uint64_t kFreeExpansion = 64u << 20;
 
 [[noreturn]] void invalid(const std::string& message) {
   throw Error(Status::invalid_model, message);
@@ -154,6 +158,7 @@ void Archive::parse(ByteSource& source, const Directory& directory) {
   rest = rest.substr(directory.begin - tail_begin_, directory.size);
   records_.reserve(directory.count);
   std::string folder;
+  std::uint64_t expansion = kFreeExpansion + kMaxExpansion * directory.begin;
   for (std::uint64_t i = 0; i < directory.count; ++i) {
     if (rest.size() < kDirectoryEntrySize || !rest.starts_with("PK\x01\x02")) {
       invalid("the model file is damaged: entry " + std::to_string(i) + " of its directory");
@@ -178,6 +183,16 @@ void Archive::parse(ByteSource& source, const Directory& directory) {
     record.name = name.starts_with(folder) ? name.substr(folder.size()) : name;
     if (record.header > directory.begin || record.size > directory.begin - record.header) {
       invalid("the model file is damaged: record " + record.name + " lies outside of it");
+    }
+    if (method == 0 && (flags & 1u) == 0 && plain_size != record.size) {
+      invalid("the model file is damaged: record " + record.name + " has two sizes");
+    }
+    if (method != 0) {
+      if (plain_size > expansion) {
+        invalid("the model file would unpack to far more than its size (record " + record.name +
+                "); save it with torch.jit.save, which does not compress");
+      }
+      expansion -= plain_size;
     }
     records_.push_back(std::move(record));
     rest.remove_prefix(entry_size);
