@@ -1,14 +1,18 @@
 """API keys on the command line, on a folder and on a real MongoDB."""
 
+import ctypes
 import json
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import pymongo
 import pytest
 
-from tests.cli.command import BUILD, Command
+from tests.cli.command import BUILD, ROOT, Command, database
 
 CREATE = ("apikey", "create", "--owner", "mobile team", "--model", "digits", "--scope", "infer")
 
@@ -101,3 +105,108 @@ def test_a_record_that_is_not_to_be_trusted_is_named(folder: Command) -> None:
     assert "NOT TRUSTED" in folder.ok("apikey", "list")
     assert "moved" in folder.fails(4, "apikey", "show", first)
     folder.fails(4, "apikey", "enable", first)
+
+
+class Check(ctypes.Structure):
+    """pts_apikeys_options."""
+
+    _fields_ = (
+        ("struct_size", ctypes.c_size_t),
+        ("grace_ms", ctypes.c_int32),
+        ("refresh_ms", ctypes.c_int32),
+    )
+
+
+class Server:
+    """What a server does with API keys, over the C ABI: another process than the command."""
+
+    OK, UNAVAILABLE, UNAUTHENTICATED = 0, 11, 23
+
+    def __init__(self, command: Command, grace_ms: int = 60000) -> None:
+        self.lib = ctypes.CDLL(str(BUILD / "lib" / "libptsecure.so"))
+        self.store, self.keys = ctypes.c_void_p(), ctypes.c_void_p()
+        self.apikeys = ctypes.c_void_p()
+        options = Check(ctypes.sizeof(Check), grace_ms, 500)
+        out = ctypes.byref
+        self.call("pts_store_open", command.store.encode(), None, out(self.store), None)
+        self.call("pts_keyring_load", str(command.keys).encode(), None, out(self.keys), None)
+        self.call("pts_apikeys_open", self.store, self.keys, out(options), out(self.apikeys), None)
+
+    def call(self, name: str, *arguments: object) -> None:
+        assert getattr(self.lib, name)(*arguments) == 0, name
+
+    def check(self, key: str) -> int:
+        text = key.encode()
+        size = ctypes.c_size_t(len(text))
+        return int(self.lib.pts_apikeys_check(self.apikeys, text, size, None, None, None))
+
+    def seconds_until(self, key: str, status: int, limit: float) -> float:
+        start = time.monotonic()
+        while self.check(key) != status:
+            assert time.monotonic() - start < limit, f"still {self.check(key)}, not {status}"
+            time.sleep(0.01)
+        return time.monotonic() - start
+
+    def close(self) -> None:
+        self.lib.pts_apikeys_destroy(ctypes.byref(self.apikeys))
+        self.lib.pts_keyring_destroy(ctypes.byref(self.keys))
+        self.lib.pts_store_destroy(ctypes.byref(self.store))
+
+
+def test_disabling_reaches_every_server_within_two_seconds(command: Command) -> None:
+    made = create(command)
+    key, name = str(made["key"]), str(made["id"])
+    servers = [Server(command), Server(command)]
+    assert [server.check(key) for server in servers] == [Server.OK, Server.OK]
+    command.ok("apikey", "disable", name)
+    for server in servers:
+        server.seconds_until(key, Server.UNAUTHENTICATED, 2)
+    command.ok("apikey", "enable", name)
+    for server in servers:
+        server.seconds_until(key, Server.OK, 2)
+        server.close()
+
+
+def queries(uri: str) -> int:
+    with pymongo.MongoClient[dict[str, Any]](uri) as client:
+        return int(client.admin.command("serverStatus")["opcounters"]["query"])
+
+
+def test_unknown_keys_cost_the_database_next_to_nothing(
+    mongod: str, keys: Path, tmp_path: Path
+) -> None:
+    command = Command(database(mongod, tmp_path.name), keys)
+    key = str(create(command)["key"])
+    server = Server(command)
+    assert server.check(key) == Server.OK
+    before, start = queries(mongod), time.monotonic()
+    for number in range(3000):
+        unknown = f"pts_{number:016x}{key[20:]}"
+        wrong = key[:30] + ("B" if key[30] == "A" else "A") + key[31:]
+        assert server.check(unknown) == Server.UNAUTHENTICATED
+        assert server.check(wrong) == Server.UNAUTHENTICATED
+    took = time.monotonic() - start
+    asked = queries(mongod) - before
+    # 20 looks at once and 20 a second, and two refreshes a second.
+    assert asked <= 30 + 25 * took, (asked, took)
+    fresh = str(create(command)["key"])
+    server.seconds_until(fresh, Server.OK, 2)
+    server.close()
+
+
+def test_a_database_that_is_gone_is_forgiven_for_the_grace(keys: Path, tmp_path: Path) -> None:
+    script = [sys.executable, str(ROOT / "tests" / "mongod.py")]
+    start = [*script, "start", str(tmp_path / "db")]
+    uri = subprocess.run(start, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        command = Command(database(uri, "gone"), keys)
+        key = str(create(command)["key"])
+        lenient, strict = Server(command), Server(command, grace_ms=1000)
+        assert (lenient.check(key), strict.check(key)) == (Server.OK, Server.OK)
+    finally:
+        subprocess.run([*script, "stop", str(tmp_path / "db")], check=True)
+    assert strict.check(key) == Server.OK
+    strict.seconds_until(key, Server.UNAVAILABLE, 8)
+    assert lenient.check(key) == Server.OK
+    strict.close()
+    lenient.close()
