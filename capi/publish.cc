@@ -1,8 +1,13 @@
+#include <charconv>
+#include <optional>
+
 #include "capi/calls.hpp"
 #include "capi/guard.hpp"
+#include "libptsecure/crypto/jwk.hpp"
 
 using namespace ptsecure::capi;
 using ptsecure::Error;
+using ptsecure::Jwk;
 using ptsecure::Keyring;
 using ptsecure::PlainInput;
 using ptsecure::Registry;
@@ -37,6 +42,27 @@ std::unique_ptr<PlainInput> reader(std::uint64_t size, pts_read_fn read, void* u
           throw Error(Status::io, "the read callback failed at byte " + std::to_string(position));
         }
       });
+}
+
+Jwk private_jwk(const char* jwk, std::size_t size) {
+  need_text(jwk, "jwk");
+  Jwk key = Jwk::parse(std::string_view(jwk, size));
+  if (key.is_private()) return key;
+  throw Error(Status::no_key, "the JWK is a public key; the private one opens the JWE");
+}
+
+std::optional<ptsecure::Sha256Digest> digest_of_hex(const char* hex) {
+  if (hex == nullptr) return std::nullopt;
+  const std::string_view text = hex;
+  ptsecure::Sha256Digest digest{};
+  bool good = text.size() == 2 * digest.size();
+  for (std::size_t i = 0; good && i < digest.size(); ++i) {
+    const char* begin = text.data() + 2 * i;
+    const auto parsed = std::from_chars(begin, begin + 2, digest[i], 16);
+    good = parsed.ec == std::errc() && parsed.ptr == begin + 2;
+  }
+  if (!good) throw Error(Status::invalid_argument, "sha256 must be 64 hex digits");
+  return digest;
 }
 
 }  // namespace
@@ -82,6 +108,39 @@ pts_status pts_store_publish_read(pts_store* self, const char* name, uint64_t si
                    if (read == nullptr) throw_null("read");
                    const auto input = reader(size, read, user);
                    return registry.publish(name, *input, ring, known);
+                 });
+}
+
+pts_status pts_store_import_file(pts_store* self, const char* name, const char* path,
+                                 const char* jwk, size_t jwk_size, const char* sha256,
+                                 const pts_keyring* keys, const pts_publish_options* options,
+                                 uint64_t* out_version, pts_progress_fn progress, void* user,
+                                 pts_error* error) {
+  return publish(options, out_version, progress, user, error,
+                 [&](const ptsecure::PublishOptions& known) {
+                   const Registry& registry = need(self, "self").registry;
+                   const Keyring& ring = need(keys, "keys").ring;
+                   need_text(name, "name");
+                   const Jwk key = private_jwk(jwk, jwk_size);
+                   const auto text = ptsecure::file_input(need_text(path, "path"));
+                   return registry.import_jwe(name, *text, key, digest_of_hex(sha256), ring, known);
+                 });
+}
+
+pts_status pts_store_import_read(pts_store* self, const char* name, uint64_t size, const char* jwk,
+                                 size_t jwk_size, const char* sha256, const pts_keyring* keys,
+                                 const pts_publish_options* options, uint64_t* out_version,
+                                 pts_read_fn read, pts_progress_fn progress, void* user,
+                                 pts_error* error) {
+  return publish(options, out_version, progress, user, error,
+                 [&](const ptsecure::PublishOptions& known) {
+                   const Registry& registry = need(self, "self").registry;
+                   const Keyring& ring = need(keys, "keys").ring;
+                   need_text(name, "name");
+                   if (read == nullptr) throw_null("read");
+                   const Jwk key = private_jwk(jwk, jwk_size);
+                   const auto text = reader(size, read, user);
+                   return registry.import_jwe(name, *text, key, digest_of_hex(sha256), ring, known);
                  });
 }
 

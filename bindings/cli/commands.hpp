@@ -35,7 +35,7 @@ struct UsageError : std::runtime_error {
 };
 
 void add_key_commands(CLI::App& app, Common& common);      // keygen, keys
-void add_publish_commands(CLI::App& app, Common& common);  // publish, copy, alias
+void add_publish_commands(CLI::App& app, Common& common);  // publish, import, copy, alias
 void add_show_commands(CLI::App& app, Common& common);     // list, show, verify, version
 void add_infer_commands(CLI::App& app, Common& common);    // infer, export
 void add_apikey_commands(CLI::App& app, Common& common);   // apikey

@@ -15,6 +15,8 @@ struct PublishArguments {
   std::string alias;
   std::vector<std::string> labels;
   std::vector<std::string> samples;
+  std::string jwk;
+  std::string sha256;
   std::string target;
   std::string target_keys;
   std::string reason;
@@ -63,6 +65,22 @@ void publish(const Common& common, const PublishArguments& arguments) {
   ProgressBar bar("publishing " + arguments.name, common.show_progress());
   options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
   report(common, arguments.name, store.publish_file(arguments.name, arguments.model, keys, options),
+         arguments.alias);
+}
+
+void import_model(const Common& common, const PublishArguments& arguments) {
+  const pts::Store store = common.open_store();
+  const pts::Keyring keys = common.open_keys();
+  pts::PublishOptions options;
+  options.format = arguments.format;
+  options.alias = arguments.alias;
+  options.labels = parse_labels(arguments.labels);
+  options.cancel = &common.cancel;
+  ProgressBar bar("importing " + arguments.name, common.show_progress());
+  options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
+  report(common, arguments.name,
+         store.import_file(arguments.name, arguments.model, read_file(arguments.jwk),
+                           arguments.sha256, keys, options),
          arguments.alias);
 }
 
@@ -121,6 +139,25 @@ void add_publish(CLI::App& app, Common& common) {
       [&common, arguments] { common.run = [&common, arguments] { publish(common, *arguments); }; });
 }
 
+void add_import(CLI::App& app, Common& common) {
+  const auto arguments = std::make_shared<PublishArguments>();
+  CLI::App* verb = app.add_subcommand(
+      "import", "Publish the model that a JWE of a whole file holds, as the next version of NAME");
+  verb->add_option("FILE", arguments->model, "JWE: compact or JSON")->required();
+  verb->add_option("NAME", arguments->name, "Model name")->required();
+  verb->add_option("--jwk", arguments->jwk, "File with the JWK that opens it")->required();
+  verb->add_option("--sha256", arguments->sha256,
+                   "SHA-256 of the model in hex; required with an RSA or EC key");
+  verb->add_option("--alias", arguments->alias, "Point this alias at the new version");
+  verb->add_option("--label", arguments->labels,
+                   "KEY=VALUE, stored readable and signed; may be repeated");
+  verb->add_option("--format", arguments->format,
+                   "torchscript (default), or opaque: any bytes, never run");
+  verb->callback([&common, arguments] {
+    common.run = [&common, arguments] { import_model(common, *arguments); };
+  });
+}
+
 void add_copy(CLI::App& app, Common& common) {
   const auto arguments = std::make_shared<PublishArguments>();
   CLI::App* verb =
@@ -159,6 +196,7 @@ void add_alias(CLI::App& app, Common& common) {
 
 void add_publish_commands(CLI::App& app, Common& common) {
   add_publish(app, common);
+  add_import(app, common);
   add_copy(app, common);
   add_alias(app, common);
 }

@@ -73,15 +73,21 @@ std::string text_member(const nlohmann::json& header, const char* name) {
   return text;
 }
 
-Bytes hmac(const char* digest, ByteView key, std::initializer_list<ByteView> parts) {
-  OpensslErrors errors;
+EvpMacCtx hmac_start(const char* digest, ByteView key) {
   const EvpMac mac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
-  const EvpMacCtx ctx(mac ? EVP_MAC_CTX_new(mac.get()) : nullptr);
+  EvpMacCtx ctx(mac ? EVP_MAC_CTX_new(mac.get()) : nullptr);
   std::string name = digest;
   const OSSL_PARAM params[] = {
       OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.data(), 0),
       OSSL_PARAM_construct_end()};
-  bool ok = ctx && EVP_MAC_init(ctx.get(), key.data(), key.size(), params) == 1;
+  openssl_must(ctx && EVP_MAC_init(ctx.get(), key.data(), key.size(), params) == 1, "HMAC");
+  return ctx;
+}
+
+Bytes hmac(const char* digest, ByteView key, std::initializer_list<ByteView> parts) {
+  OpensslErrors errors;
+  const EvpMacCtx ctx = hmac_start(digest, key);
+  bool ok = true;
   for (const ByteView part : parts) {
     ok = ok && EVP_MAC_update(ctx.get(), part.data(), part.size()) == 1;
   }

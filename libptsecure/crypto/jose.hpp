@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "libptsecure/bytes.hpp"
+#include "libptsecure/crypto/openssl.hpp"
 #include "libptsecure/crypto/secret.hpp"
 
 // What JWS and JWE have in common; inside crypto/ only.
@@ -41,6 +42,7 @@ void check_header(const nlohmann::json& header);
 std::string text_member(const nlohmann::json& header, const char* name);
 
 // HMAC over the parts in a row; `digest` is OpenSSL's name. The size is the digest's.
+EvpMacCtx hmac_start(const char* digest, ByteView key);
 Bytes hmac(const char* digest, ByteView key, std::initializer_list<ByteView> parts);
 
 }  // namespace ptsecure::jose

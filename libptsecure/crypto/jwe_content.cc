@@ -59,16 +59,18 @@ EvpCipherCtx start(const EVP_CIPHER* cipher, ByteView key, ByteView iv, bool enc
   return ctx;
 }
 
+std::array<std::uint8_t, 8> big_endian(std::uint64_t number) {
+  std::array<std::uint8_t, 8> bytes{};
+  for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
+  return bytes;
+}
+
 // MAC first, then decryption (RFC 7518 section 5.2.2.2).
 std::optional<SecretBytes> decrypt_cbc(const ContentAlg& alg, ByteView cek, ByteView iv,
                                        ByteView associated_data, ByteView ciphertext,
                                        ByteView tag) {
   const std::size_t half = alg.key_size / 2;
-  const std::uint64_t aad_bits = std::uint64_t{associated_data.size()} * 8;
-  std::array<std::uint8_t, 8> length{};
-  for (std::size_t i = 0; i < 8; ++i) {
-    length[i] = static_cast<std::uint8_t>(aad_bits >> (56 - 8 * i));
-  }
+  const auto length = big_endian(std::uint64_t{associated_data.size()} * 8);
   const Bytes mac =
       jose::hmac(alg.digest, cek.first(half), {associated_data, iv, ciphertext, length});
   if (!equal_constant_time(ByteView(mac).first(alg.tag_size), tag)) return std::nullopt;
@@ -135,6 +137,73 @@ std::optional<SecretBytes> decrypt_content(const ContentAlg& alg, ByteView cek, 
   if (cek.size() != alg.key_size) return std::nullopt;
   return cbc ? decrypt_cbc(alg, cek, iv, associated_data, ciphertext, tag)
              : decrypt_gcm(cek, iv, associated_data, ciphertext, tag);
+}
+
+ContentStream::ContentStream(const ContentAlg& alg, ByteView cek, ByteView iv,
+                             ByteView associated_data, ByteSpan out, std::size_t tag_size)
+    : alg_(alg), out_(out), associated_bits_(std::uint64_t{associated_data.size()} * 8) {
+  OpensslErrors errors;
+  const bool cbc = alg.digest != nullptr;
+  if (iv.size() != alg.iv_size || tag_size != alg.tag_size || cek.size() != alg.key_size ||
+      (cbc && (out.empty() || out.size() % kBlock != 0))) {
+    jose::malformed("its iv, ciphertext or tag has a size that its enc doesn't allow");
+  }
+  if (!cbc) {
+    cipher_ = start(gcm_cipher(cek.size()), cek, iv, false);
+    openssl_must(jwe::update(cipher_.get(), nullptr, associated_data), "AES-GCM");
+    return;
+  }
+  const std::size_t half = alg.key_size / 2;
+  cipher_ = start(cbc_cipher(half), cek.last(half), iv, false);
+  mac_ = jose::hmac_start(alg.digest, cek.first(half));
+  openssl_must(EVP_MAC_update(mac_.get(), associated_data.data(), associated_data.size()) == 1 &&
+                   EVP_MAC_update(mac_.get(), iv.data(), iv.size()) == 1,
+               "HMAC");
+}
+
+void ContentStream::update(ByteView ciphertext) {
+  OpensslErrors errors;
+  if (ciphertext.size() > out_.size() - taken_ || !fits_int(ciphertext.size())) {
+    throw Error(Status::internal, "more ciphertext came than there is");
+  }
+  if (ciphertext.empty()) return;
+  taken_ += ciphertext.size();
+  if (mac_) {
+    openssl_must(EVP_MAC_update(mac_.get(), ciphertext.data(), ciphertext.size()) == 1, "HMAC");
+  }
+  int written = 0;
+  openssl_must(EVP_CipherUpdate(cipher_.get(), out_.data() + written_, &written, ciphertext.data(),
+                                static_cast<int>(ciphertext.size())) == 1,
+               "AES");
+  written_ += static_cast<std::size_t>(written);
+}
+
+bool ContentStream::finish(ByteView tag) {
+  OpensslErrors errors;
+  if (taken_ != out_.size() || tag.size() != alg_.tag_size) return false;
+  std::array<std::uint8_t, kBlock> last{};
+  int written = 0;
+  if (!mac_) {
+    return EVP_CIPHER_CTX_ctrl(cipher_.get(), EVP_CTRL_AEAD_SET_TAG, kGcmTagSize,
+                               openssl_in(tag.data())) == 1 &&
+           EVP_CipherFinal_ex(cipher_.get(), last.data(), &written) == 1;
+  }
+  const auto length = big_endian(associated_bits_);
+  std::array<std::uint8_t, 64> mac{};
+  std::size_t mac_size = 0;
+  openssl_must(EVP_MAC_update(mac_.get(), length.data(), length.size()) == 1 &&
+                   EVP_MAC_final(mac_.get(), mac.data(), &mac_size, mac.size()) == 1 &&
+                   mac_size >= alg_.tag_size,
+               "HMAC");
+  // MAC first, then the padding.
+  if (!equal_constant_time(ByteView(mac).first(alg_.tag_size), tag) ||
+      EVP_CipherFinal_ex(cipher_.get(), last.data(), &written) != 1) {
+    return false;
+  }
+  std::copy_n(last.begin(), written, out_.data() + written_);
+  written_ += static_cast<std::size_t>(written);
+  secure_zero(last.data(), last.size());
+  return true;
 }
 
 SecretBytes inflate_bounded(ByteView deflated) {

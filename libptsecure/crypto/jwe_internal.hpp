@@ -90,6 +90,29 @@ std::optional<SecretBytes> decrypt_gcm(ByteView key, ByteView iv, ByteView assoc
 std::optional<SecretBytes> decrypt_content(const ContentAlg& alg, ByteView cek, ByteView iv,
                                            ByteView associated_data, ByteView ciphertext,
                                            ByteView tag);
+// The same of content that arrives in pieces. What it has written is not to be used before finish()
+// has said that the tag holds; the caller zeroes it else. One thread at a time.
+class ContentStream {
+ public:
+  // `out` must be as long as the whole ciphertext. Throws Status::corrupt for sizes that the
+  // algorithm doesn't allow.
+  ContentStream(const ContentAlg& alg, ByteView cek, ByteView iv, ByteView associated_data,
+                ByteSpan out, std::size_t tag_size);
+  // At most 1 GiB at a time.
+  void update(ByteView ciphertext);
+  bool finish(ByteView tag);
+  std::size_t size() const noexcept { return written_; }  // of the plaintext
+
+ private:
+  const ContentAlg& alg_;
+  ByteSpan out_;
+  std::uint64_t associated_bits_;
+  std::size_t taken_ = 0;
+  std::size_t written_ = 0;
+  EvpCipherCtx cipher_;
+  EvpMacCtx mac_;  // of CBC
+};
+
 // Raw DEFLATE; throws Status::limit_exceeded over 250 kB and ten times the input, or over
 // kJweMaxInflated, and Status::corrupt for anything but one complete stream.
 SecretBytes inflate_bounded(ByteView deflated);

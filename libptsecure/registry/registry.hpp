@@ -149,6 +149,13 @@ class Registry {
                         const PublishOptions& options) const;
   std::unique_ptr<Package> fetch(std::string_view reference, const Keyring& keys,
                                  const CancelToken& cancel) const;
+  // Publishes what a foreign JWE holds, `text` being its serialisation. It is decrypted to memory,
+  // and nothing is done with it before its tag or MAC, and the digest where given, hold. Anybody
+  // with the public key can make an asymmetrically wrapped one, so an asymmetric key needs the
+  // digest of the plaintext.
+  std::uint64_t import_jwe(const std::string& name, PlainInput& text, const Jwk& key,
+                           const std::optional<Sha256Digest>& plaintext, const Keyring& keys,
+                           const PublishOptions& options) const;
   // Re-seals a verified version into another store as its next version.
   std::uint64_t copy(std::string_view reference, const Keyring& keys, const Registry& target,
                      const Keyring& target_keys, const PublishOptions& options) const;

@@ -3,6 +3,7 @@
 #include "check.h"
 
 static const char* const kData = "some bytes";
+static const char* const kOct = "{\"kty\":\"oct\",\"k\":\"AQIDBAUGBwgJCgsMDQ4PEA\"}";
 
 static int32_t on_read(void* user, uint64_t position, void* data, size_t size) {
   (void)user, (void)position;
@@ -232,6 +233,18 @@ static void test_publish(pts_store* store, const pts_keyring* keys) {
   REFUSED(
       pts_store_publish_read(store, NULL, 8, keys, &options, NULL, on_read, NULL, NULL, &error));
   REFUSED(pts_store_publish_read(store, "m", 8, keys, &options, NULL, NULL, NULL, NULL, &error));
+  REFUSED(pts_store_import_file(store, "m", "x", NULL, 2, NULL, keys, &options, &version, NULL,
+                                NULL, &error));
+  REFUSED(pts_store_import_file(store, NULL, "x", kOct, strlen(kOct), NULL, keys, &options, NULL,
+                                NULL, NULL, &error));
+  REFUSED(pts_store_import_file(store, "m", NULL, kOct, strlen(kOct), NULL, keys, &options, NULL,
+                                NULL, NULL, &error));
+  REFUSED(pts_store_import_file(store, "m", "x", kOct, strlen(kOct), NULL, NULL, &options, NULL,
+                                NULL, NULL, &error));
+  REFUSED(pts_store_import_read(store, "m", 8, kOct, strlen(kOct), NULL, keys, &options, NULL, NULL,
+                                NULL, NULL, &error));
+  REFUSED(pts_store_import_read(NULL, "m", 8, kOct, strlen(kOct), NULL, keys, &options, NULL,
+                                on_read, NULL, NULL, &error));
   REFUSED(pts_store_copy(store, NULL, keys, store, keys, NULL, NULL, NULL, NULL, &error));
   REFUSED(pts_store_copy(store, "m", NULL, store, keys, NULL, NULL, NULL, NULL, &error));
   REFUSED(pts_store_copy(store, "m", keys, NULL, keys, NULL, NULL, NULL, NULL, &error));

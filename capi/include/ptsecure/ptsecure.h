@@ -422,6 +422,33 @@ PTS_API pts_status pts_store_publish_read(pts_store* self, const char* name, uin
                                           pts_read_fn read, pts_progress_fn progress, void* user,
                                           pts_error* error);
 
+/* ---------------------------------------------------------------- import */
+
+/* Publishes the model that a JWE (RFC 7516) of a whole file holds, made by any JOSE library: the
+ * compact, flattened or general serialisation; alg dir, A128KW, A192KW, A256KW, their GCMKW kin,
+ * RSA-OAEP, RSA-OAEP-256, ECDH-ES with or without key wrapping, PBES2; enc A128GCM, A192GCM,
+ * A256GCM, A128CBC-HS256, A192CBC-HS384, A256CBC-HS512; no zip. `jwk` is the JWK (RFC 7517, private
+ * or symmetric, `jwk_size` bytes of JSON) that opens it; for PBES2 an oct key whose bytes are the
+ * passphrase. `sha256`: of the plaintext, 64 hex digits; checked where given (PTS_CORRUPT), and
+ * required with an RSA or EC key, because anybody with its public part can have made the JWE.
+ *
+ * The text is read as a stream and decrypted to memory, which takes the model's size and a few MiB.
+ * Nothing is inspected, stored or committed before the tag or MAC of the whole holds. Options,
+ * outputs and callbacks as in pts_store_publish_file. */
+PTS_API pts_status pts_store_import_file(pts_store* self, const char* name, const char* path,
+                                         const char* jwk, size_t jwk_size, const char* sha256,
+                                         const pts_keyring* keys,
+                                         const pts_publish_options* options, uint64_t* out_version,
+                                         pts_progress_fn progress, void* user, pts_error* error);
+/* The same of a text of `size` bytes from a callback, e.g. over a GridFS download; its last part is
+ * read out of turn, and a JSON serialisation twice. `user` goes to both callbacks. */
+PTS_API pts_status pts_store_import_read(pts_store* self, const char* name, uint64_t size,
+                                         const char* jwk, size_t jwk_size, const char* sha256,
+                                         const pts_keyring* keys,
+                                         const pts_publish_options* options, uint64_t* out_version,
+                                         pts_read_fn read, pts_progress_fn progress, void* user,
+                                         pts_error* error);
+
 /* ---------------------------------------------------------------- aliases and key status */
 
 /* Points an alias at a committed version (verified first), as a new signed record of its chain.

@@ -105,6 +105,29 @@ class Store {
                                     &callbacks, error);
     });
   }
+  // The model that a JWE holds, opened by `jwk` (JSON); see pts_store_import_file.
+  std::uint64_t import_file(const std::string& name, const std::string& path,
+                            const std::string& jwk, const std::string& sha256, const Keyring& keys,
+                            const PublishOptions& options = {}) const {
+    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
+                                detail::Callbacks& callbacks, pts_error* error) {
+      return pts_store_import_file(get(), name.c_str(), path.c_str(), jwk.c_str(), jwk.size(),
+                                   detail::or_null(sha256), keys.get(), &raw, version,
+                                   callbacks.progress_fn(), &callbacks, error);
+    });
+  }
+  std::uint64_t import_read(const std::string& name, std::uint64_t size,
+                            std::function<void(std::uint64_t, void*, std::size_t)> read,
+                            const std::string& jwk, const std::string& sha256, const Keyring& keys,
+                            const PublishOptions& options = {}) const {
+    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
+                                detail::Callbacks& callbacks, pts_error* error) {
+      callbacks.read = std::move(read);
+      return pts_store_import_read(
+          get(), name.c_str(), size, jwk.c_str(), jwk.size(), detail::or_null(sha256), keys.get(),
+          &raw, version, &detail::Callbacks::on_read, callbacks.progress_fn(), &callbacks, error);
+    });
+  }
   std::uint64_t copy(const std::string& reference, const Keyring& keys, const Store& target,
                      const Keyring& target_keys, const PublishOptions& options = {}) const {
     return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
