@@ -15,7 +15,6 @@ namespace {
 
 using jwe::ContentAlg;
 using jwe::ContentStream;
-using jwe::Credentials;
 using jwe::KeyAlg;
 using jwe::Message;
 using jwe::Recipient;
