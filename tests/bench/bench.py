@@ -14,7 +14,7 @@ import machine
 import report
 from contest import Contest, Result, Row, Sample, UnavailableError, evaluate, run_contest
 from contests import Suite
-from fixtures import Fixtures, note
+from fixtures import ROOT, Fixtures, note
 from rows import Table
 
 
@@ -34,7 +34,12 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, help="how often each side runs")
     parser.add_argument("--list", action="store_true", help="show the rows and end")
-    parser.add_argument("--out", type=pathlib.Path, help="folder for bench.csv, .txt and .png")
+    parser.add_argument("--out", type=pathlib.Path, help="folder for bench.txt, .md, .csv and .png")
+    parser.add_argument(
+        "--docs",
+        action="store_true",
+        help="put the table and the plot into README.md and docs/performance.md too",
+    )
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -78,12 +83,15 @@ def main() -> None:
     out = arguments.out or fixtures.work
     out.mkdir(parents=True, exist_ok=True)
     (out / "bench.txt").write_text(text + "\n")
+    (out / "bench.md").write_text("\n".join([*about, "", report.markdown(results)]) + "\n")
     report.write_csv(results, out / "bench.csv")
     try:
         report.plot(results, "\n".join(about[:2]), out / "bench.png")
+        if arguments.docs:
+            report.write_documents(results, about, ROOT)
     except ImportError:
         note("no plot: matplotlib can't be had")
-    note(f"written: {os.path.relpath(out)}/bench.txt, bench.csv, bench.png")
+    note(f"written: {os.path.relpath(out)}/bench.txt, bench.md, bench.csv, bench.png")
 
 
 if __name__ == "__main__":

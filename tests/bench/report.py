@@ -76,6 +76,73 @@ def table(results: list[Result]) -> str:
     )
 
 
+def markdown(results: list[Result]) -> str:
+    """The same for a document: a spread is "median (min to max)"."""
+
+    def joined(values: Spread | None, unit: str) -> str:
+        if values is None:
+            return ""
+        median, low, high = spread(values)
+        return f"{median} ({low} to {high}) {unit}"
+
+    lines = [
+        "| what | measured | beside | measured | result | must | aim | met |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        row = result.row
+        columns = [
+            row.what,
+            joined(result.ours, row.unit),
+            row.reference,
+            joined(result.theirs, row.unit),
+            outcome(result),
+            bound(row.must, result),
+            bound(row.aim, result),
+            result.verdict,
+        ]
+        lines.append("| " + " | ".join(columns) + " |")
+    return "\n".join(lines)
+
+
+# The rows that the README shows.
+MAIN = [
+    "open-aead",
+    "open-signed",
+    "open-cryptotensors",
+    "open-1mb",
+    "open-many",
+    "mongodb-raw",
+    "mongodb-go",
+    "mongodb-python",
+    "memory-signed",
+    "publish-folder",
+    "publish-mongodb",
+    "infer-c",
+    "infer-python",
+    "infer-go",
+    "list-start",
+]
+
+
+def replace_marked(path: pathlib.Path, text: str) -> None:
+    """Puts `text` between the two lines that mark a document's table."""
+    before, _, rest = path.read_text().partition("<!-- bench -->\n")
+    _, _, after = rest.partition("<!-- /bench -->\n")
+    path.write_text(f"{before}<!-- bench -->\n{text}\n<!-- /bench -->\n{after}")
+
+
+def write_documents(results: list[Result], about: list[str], root: pathlib.Path) -> None:
+    machine = "\n".join(f"- {line}" for line in about)
+    what = "Times as multiples of what they are compared with"
+    whole = f"{machine}\n\n{markdown(results)}\n\n![{what}](performance.png)"
+    replace_marked(root / "docs" / "performance.md", whole)
+    main = [result for result in results if result.row.id in MAIN]
+    shown = f"![{what}](docs/performance.png)\n\n{machine}\n\n{markdown(main)}"
+    replace_marked(root / "README.md", shown)
+    plot(results, "\n".join(about[:2]), root / "docs" / "performance.png")
+
+
 def write_csv(results: list[Result], path: pathlib.Path) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Measures opening, publishing and running sealed models beside what people use today, on this
-# machine, and prints one table; bench.csv and bench.png in build/bench hold the same.
+# machine, and prints one table; bench.txt, .md, .csv and .png in build/bench hold the same, and with
+# --docs the README and docs/performance.md.
 #
-#   tests/bench/run.sh [--quick] [--huge] [--rows PATTERN,...] [--rounds N] [--out FOLDER] [--list]
+#   tests/bench/run.sh [--quick] [--huge] [--rows PATTERN,...] [--rounds N] [--out FOLDER] [--docs]
+#   tests/bench/run.sh --list
 #
 # Builds and fetches what it compares with and says what it has to skip. It is no test: nothing
 # fails because something was slow. Run it on a machine that does nothing else; needs 4 GB of disk

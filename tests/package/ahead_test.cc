@@ -41,13 +41,13 @@ TEST(Ahead, FillsDestinationsBeforeFinish) {
 TEST(Ahead, ReadsMeanwhileGetTheirBytes) {
   for (const unsigned threads : {1U, 2U, 5U}) {
     ThreadPool pool(threads);
-    const Bytes plain = noise(kFirst + 30 * kNext + 777);
+    const Bytes plain = noise(kFirst + 12 * kNext + 777);
     const Sealed sealed = seal_bytes(plain, pool);
     std::mt19937 generator(threads);
     const auto pick = [&](std::size_t below) {
       return std::uniform_int_distribution<std::size_t>(0, below - 1)(generator);
     };
-    for (int round = 0; round < 20; ++round) {
+    for (int round = 0; round < 6; ++round) {
       const Opened opened = open_sealed(sealed, pool, kLevels[pick(2)]);
       const std::size_t hole = pick(plain.size() - 1000);
       Bytes before(hole), after(plain.size() - hole - 1000), late(1000);
@@ -100,14 +100,14 @@ TEST(Ahead, FinishTellsOfTheLowestDamagedBlockAndItsBytesStayUnwritten) {
 
 TEST(Ahead, NothingIsWrittenAfterDiscarding) {
   ThreadPool pool(4);
-  const Bytes plain = noise(kFirst + 40 * kNext);
+  const Bytes plain = noise(kFirst + 20 * kNext);
   const Sealed sealed = seal_bytes(plain, pool);
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < 5; ++round) {
     const Opened opened = open_sealed(sealed, pool);
     auto read = std::make_unique<Bytes>(plain.size());
     opened.source->defer(0, read->data(), read->size());
     opened.source->begin_deferred();
-    std::this_thread::sleep_for(std::chrono::microseconds(300 * round));
+    std::this_thread::sleep_for(std::chrono::microseconds(600 * round));
     opened.source->discard_deferred();
     read.reset();  // a write now would be seen by the address sanitizer
     opened.source->finish();
@@ -117,7 +117,7 @@ TEST(Ahead, NothingIsWrittenAfterDiscarding) {
 
 TEST(Ahead, EndsWithItsSource) {
   ThreadPool pool(4);
-  const Bytes plain = noise(kFirst + 40 * kNext);
+  const Bytes plain = noise(kFirst + 20 * kNext);
   const Sealed sealed = seal_bytes(plain, pool);
   Bytes read(plain.size());
   Opened opened = open_sealed(sealed, pool);
