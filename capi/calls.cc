@@ -76,6 +76,7 @@ PublishOptions publish_options(const pts_publish_options* given, ProgressRelay& 
     }
   }
   options.sample_json = text_or_empty(known.sample_json);
+  options.weights_of = text_or_empty(known.weights_of);
   options.torch_dir = text_or_empty(known.torch_dir);
   options.progress = relay.progress();
   options.cancel = token_of(known.cancel);

@@ -37,7 +37,7 @@ std::string features() {
   nlohmann::ordered_json torch = {{"loaded", torch_engine_loaded()}, {"version", nullptr}};
   if (torch_engine_loaded()) torch["version"] = torch_engine("").version();
   return nlohmann::ordered_json{{"version", kVersion},
-                                {"formats", {"torchscript", "opaque"}},
+                                {"formats", {"torchscript", "aotinductor", "opaque"}},
                                 {"stores", stores},
                                 {"openssl", openssl_version()},
 #if PTSECURE_WITH_MONGODB

@@ -105,6 +105,19 @@ pts_status pts_package_load(pts_package* self, const pts_open_options* options, 
   });
 }
 
+pts_status pts_package_swap(pts_package* self, const pts_model* running,
+                            const pts_open_options* options, pts_model** out,
+                            pts_progress_fn progress, void* user, pts_error* error) {
+  return create(out, error, [&] {
+    const pts_package& package = need(self, "self");
+    const LoadedModel& model = model_of(running);
+    ProgressRelay relay(progress, user);
+    auto swapped = package.package->swap_into(model, open_options(options, relay));
+    relay.finish();
+    return new_model(std::move(swapped));
+  });
+}
+
 pts_status pts_model_open(pts_store* store, const char* reference, const pts_keyring* keys,
                           const pts_open_options* options, pts_model** out,
                           pts_progress_fn progress, void* user, pts_error* error) {

@@ -33,7 +33,7 @@ pts_status pts_store_fetch(pts_store* self, const char* reference, const pts_key
     const ptsecure::Registry& registry = need(self, "self").registry;
     const ptsecure::Keyring& ring = need(keys, "keys").ring;
     auto package = registry.fetch(need_text(reference, "reference"), ring, token_of(cancel));
-    const std::uint64_t size = package->manifest().payload("model").plaintext_size;
+    const std::uint64_t size = package->manifest().own_payload().plaintext_size;
     return new pts_package{std::move(package), size};
   });
 }

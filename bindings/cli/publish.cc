@@ -12,6 +12,7 @@ struct PublishArguments {
   std::string model;
   std::string name;
   std::string format;
+  std::string weights_of;
   std::string alias;
   std::vector<std::string> labels;
   std::vector<std::string> samples;
@@ -52,6 +53,7 @@ void publish(const Common& common, const PublishArguments& arguments) {
   pts::PublishOptions options;
   options.format = arguments.format;
   options.alias = arguments.alias;
+  options.weights_of = arguments.weights_of;
   options.labels = parse_labels(arguments.labels);
   options.cancel = &common.cancel;
   std::vector<pts::Value> samples;
@@ -133,8 +135,12 @@ void add_publish(CLI::App& app, Common& common) {
   verb->add_option("--sample", arguments->samples,
                    "Input to record datatypes and shapes from: a V2 JSON request, or an .npy file "
                    "per input, in order");
-  verb->add_option("--format", arguments->format,
-                   "torchscript (default), or opaque: any bytes, never run");
+  verb->add_option(
+      "--format", arguments->format,
+      "torchscript or aotinductor (found out when left off), or opaque: any bytes, never run");
+  verb->add_option("--weights-of", arguments->weights_of,
+                   "REF of a compiled version: MODEL is weights for its program (safetensors, or "
+                   "torch.save(dict(state_dict))), which the new version shares");
   verb->callback(
       [&common, arguments] { common.run = [&common, arguments] { publish(common, *arguments); }; });
 }

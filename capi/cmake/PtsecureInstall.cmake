@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 install(TARGETS ptsecure EXPORT ptsecureTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT dev)
 if(TARGET ptsecure_torch)
-  install(TARGETS ptsecure_torch LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library)
+  install(TARGETS ptsecure_torch ptsecure_libtorch LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library)
 endif()
 if(TARGET ptsecure_cli)
   install(TARGETS ptsecure_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT command)

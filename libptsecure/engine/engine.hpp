@@ -17,10 +17,14 @@
 namespace ptsecure {
 
 struct EngineLoadOptions {
-  std::string format;         // "torchscript"; later "aotinductor"
+  std::string format;         // "torchscript" or "aotinductor"
   Device device;              // where the weights go; Status::unsupported when it isn't there
   int intra_op_threads = 0;   // threads one run may use; 0 = the engine's own default
   bool inspect_only = false;  // only describe(): weights may stay unread, infer() may be refused
+  // Weights to use instead of those that lie beside the program (a state_dict: safetensors, or a
+  // torch.save of one); finished together with the source. Null = the program's own. Formats whose
+  // programs don't take others: Status::unsupported.
+  ByteSource* weights = nullptr;
 };
 
 struct ModelDescription {
@@ -46,6 +50,13 @@ class EngineModel {
   // A handle that shares the parameters and owns copies of the buffers and other state as they are
   // now.
   virtual std::unique_ptr<EngineModel> fork() const = 0;
+
+  // Puts other weights under the same program and finishes the source: a state_dict as in
+  // EngineLoadOptions::weights, or, when `package`, the file that the program itself is in. Runs
+  // under way end with the old weights; later ones, on this handle and on those that share its
+  // weights, use the new ones. State starts anew. On failure nothing has changed. Throws
+  // Error(Status::unsupported) where the engine can't.
+  virtual void replace_weights(ByteSource& source, bool package) = 0;
 };
 
 class Engine {
@@ -55,6 +66,8 @@ class Engine {
   virtual std::string version() const = 0;
   virtual std::vector<std::string> formats() const = 0;
   virtual bool device_available(Device device) const = 0;
+  // Which of the formats the bytes seem to be; its load() is what tells for sure.
+  virtual std::string detect_format(ByteSource& source) = 0;
   // Loads from `source`, calling source.finish() before it returns (unless inspect_only). Throws
   // Error(Status::invalid_model) with what to do when the bytes are no model of that format.
   virtual std::unique_ptr<EngineModel> load(ByteSource& source,

@@ -276,6 +276,15 @@ const PayloadEntry& Manifest::payload(std::string_view role) const {
   return *found;
 }
 
+bool Manifest::shares_program() const {
+  return std::any_of(payloads.begin(), payloads.end(),
+                     [](const PayloadEntry& entry) { return entry.role == "weights"; });
+}
+
+const PayloadEntry& Manifest::own_payload() const {
+  return payload(shares_program() ? "weights" : "model");
+}
+
 std::string associated_data(std::string_view name, std::uint64_t version) {
   return "ptsecure/1 " + std::string(name) + " " + std::to_string(version);
 }

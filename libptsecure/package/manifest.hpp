@@ -15,7 +15,7 @@ namespace ptsecure {
 // One sealed payload of a version. Its associated data is "ptsecure/1 <sealed_name>
 // <sealed_version>", which differs from the version's own name and number when a payload is shared.
 struct PayloadEntry {
-  std::string role;  // "model"; later "sample", "weights"
+  std::string role;  // "model", "weights"; later "sample"
   std::string sealed_name;
   std::uint64_t sealed_version = 0;
   std::string key_id;
@@ -33,7 +33,7 @@ struct Manifest {
   std::string name;
   std::uint64_t version = 0;
   std::string created;  // RFC 3339, UTC; proves nothing
-  std::string format;   // "torchscript", "opaque"; later "aotinductor"
+  std::string format;   // "torchscript", "aotinductor", "opaque"
   std::string engine;   // what inspected it, e.g. "libtorch 2.15.0"; empty for opaque
   std::vector<PayloadEntry> payloads;
   std::vector<ValueSpec> inputs;
@@ -50,6 +50,11 @@ struct Manifest {
 
   // The payload with that role; throws Status::corrupt when there is none.
   const PayloadEntry& payload(std::string_view role) const;
+  // The payload that was sealed for this version: "weights" when it shares another version's
+  // program, else "model".
+  const PayloadEntry& own_payload() const;
+  // True when it is of weights alone and "model" is the shared program.
+  bool shares_program() const;
 };
 
 // "ptsecure/1 <name> <version>"

@@ -1,3 +1,4 @@
+#include "libptsecure/registry/dependents.hpp"
 #include "libptsecure/registry/resolve.hpp"
 
 namespace ptsecure {
@@ -43,7 +44,17 @@ void Registry::set_key_status(std::string_view reference, KeyStatus status,
                               const std::string& reason, const Keyring& keys,
                               const CancelToken& cancel) const {
   const VerifiedVersion version = resolve(*store_, keys, Reference::parse(reference), cancel);
-  const PayloadEntry& payload = version.manifest->payload("model");
+  if (status == KeyStatus::destroyed)
+    require_no_dependents(*store_, keys, *version.manifest, cancel);
+  for (const PayloadEntry& payload : version.manifest->payloads) {
+    set_payload_status(reference, payload, status, reason, keys, cancel);
+  }
+}
+
+// Each version has its own keys, also for a program that it shares.
+void Registry::set_payload_status(std::string_view reference, const PayloadEntry& payload,
+                                  KeyStatus status, const std::string& reason, const Keyring& keys,
+                                  const CancelToken& cancel) const {
   std::optional<ChainRecord> last;
   KeyBody body = read_key(*store_, keys, payload, cancel, &last);
   if (body.status == KeyStatus::destroyed && status != KeyStatus::destroyed) {

@@ -8,6 +8,13 @@ std::uint64_t Registry::copy(std::string_view reference, const Keyring& keys,
                              const PublishOptions& options) const {
   const auto package = fetch(reference, keys, options.cancel);
   const Manifest& source = package->manifest();
+  if (source.shares_program()) {
+    const PayloadEntry& program = source.payload("model");
+    throw Error(Status::unsupported,
+                source.name + "/" + std::to_string(source.version) + " is of weights alone; copy " +
+                    program.sealed_name + "/" + std::to_string(program.sealed_version) +
+                    ", whose program it shares, then publish the decrypted weights for that");
+  }
   check_publish(source.name, target_keys, options);
   OpenOptions open;
   open.cancel = options.cancel;

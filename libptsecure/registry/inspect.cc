@@ -13,18 +13,23 @@ const MethodSpec& forward_of(const ModelDescription& description) {
   for (const MethodSpec& method : description.methods) {
     if (method.name == "forward") return method;
   }
-  throw Error(Status::invalid_model,
-              "the model has no forward method; script or trace a module that has one");
+  throw Error(
+      Status::invalid_model,
+      "the model has no forward method; script or trace a module that has one, or in a package "
+      "of several compiled models call one of them model");
 }
 
-// The sample twice over along the leading dimension; nullopt when the inputs have no leading
-// dimension in common.
-std::optional<std::vector<Value>> doubled(const std::vector<Value>& sample) {
+// The sample twice over along the leading dimension, left as it is where that is known not to be
+// free; nullopt when the inputs have no leading dimension in common.
+std::optional<std::vector<Value>> doubled(const std::vector<Value>& sample,
+                                          const std::vector<ValueSpec>& known) {
   std::optional<std::int64_t> batch;
   std::vector<Value> out;
-  for (const Value& value : sample) {
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    const Value& value = sample[i];
     const Tensor* tensor = value.get_if<Tensor>();
-    if (!tensor || tensor->shape.empty()) {
+    const bool fixed = known[i].shape && (known[i].shape->empty() || known[i].shape->front() >= 0);
+    if (!tensor || tensor->shape.empty() || fixed) {
       out.push_back(value);
       continue;
     }
@@ -77,8 +82,8 @@ bool mark_free(std::vector<ValueSpec>& once, const std::vector<ValueSpec>& twice
 }
 
 void free_leading_dimensions(const EngineModel& model, const std::vector<Value>& sample,
-                             Manifest& manifest) {
-  const auto twice = doubled(sample);
+                             const std::vector<ValueSpec>& known, Manifest& manifest) {
+  const auto twice = doubled(sample, known);
   if (!twice) return;
   std::vector<ValueSpec> outputs;
   try {
@@ -87,8 +92,9 @@ void free_leading_dimensions(const EngineModel& model, const std::vector<Value>&
     return;  // the model takes this batch size only
   }
   if (!mark_free(manifest.outputs, outputs)) return;
-  for (ValueSpec& input : manifest.inputs) {
-    if (input.shape && !input.shape->empty()) input.shape->front() = -1;
+  for (std::size_t i = 0; i < manifest.inputs.size(); ++i) {
+    ValueSpec& input = manifest.inputs[i];
+    if (!known[i].shape && input.shape && !input.shape->empty()) input.shape->front() = -1;
   }
 }
 
@@ -102,28 +108,31 @@ void describe_by_running(const EngineModel& model, const PublishOptions& options
                          Manifest& manifest) {
   const std::vector<Value> sample = bind_sample(options, manifest.inputs);
   const Value result = model.fork()->infer("forward", sample);
+  const std::vector<ValueSpec> known = manifest.inputs;
   for (std::size_t i = 0; i < sample.size(); ++i) {
     if (!sample[i].is(ValueKind::none)) manifest.inputs[i].kind = sample[i].kind();
     if (const Tensor* tensor = sample[i].get_if<Tensor>()) {
       manifest.inputs[i].dtype = tensor->dtype;
+      if (known[i].shape) continue;
       manifest.inputs[i].shape.emplace(tensor->shape.begin(), tensor->shape.end());
     }
   }
   manifest.outputs = output_specs(result, manifest.outputs);
-  free_leading_dimensions(model, sample, manifest);
+  free_leading_dimensions(model, sample, known, manifest);
 }
 
 }  // namespace
 
-void inspect_model(PlainInput& input, const PublishOptions& options, ThreadPool& pool,
+void inspect_model(ByteSource& source, ByteSource* weights, const PublishOptions& options,
                    Manifest& manifest) {
   Engine& engine = torch_engine(options.torch_dir);
   const bool run = !options.sample.empty() || !options.sample_json.empty();
-  const std::unique_ptr<ByteSource> source = plain_source(input, pool);
+  if (manifest.format.empty()) manifest.format = engine.detect_format(source);
   EngineLoadOptions load;
   load.format = manifest.format;
   load.inspect_only = !run;
-  const std::unique_ptr<EngineModel> model = engine.load(*source, load);
+  load.weights = weights;
+  const std::unique_ptr<EngineModel> model = engine.load(source, load);
   const MethodSpec& forward = forward_of(model->description());
   manifest.engine = engine.version();
   manifest.inputs = forward.inputs;

@@ -18,7 +18,7 @@ ordered_json index_entry(const VersionRow& row) {
     const Manifest manifest = Manifest::from_json(as_text(jws_payload_unverified(row.manifest)));
     entry["format"] = manifest.format;
     entry["created"] = manifest.created;
-    entry["size"] = manifest.payload("model").plaintext_size;
+    entry["size"] = manifest.own_payload().plaintext_size;
     entry["labels"] = manifest.labels;
   } catch (const Error&) {
     entry["damaged"] = true;
@@ -58,7 +58,7 @@ std::string Registry::list_versions_json(const std::string& name, std::uint64_t 
 std::string Registry::show_json(std::string_view reference, const Keyring& keys) const {
   const VerifiedVersion version = resolve(*store_, keys, Reference::parse(reference), {});
   ordered_json out = ordered_json::parse(version.json);
-  const KeyBody key = read_key(*store_, keys, version.manifest->payload("model"), {});
+  const KeyBody key = read_key(*store_, keys, version.manifest->own_payload(), {});
   out["signer"] = version.signer;
   out["key_status"] = key_status_name(key.status);
   out["aliases"] = ordered_json::array();

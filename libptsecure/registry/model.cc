@@ -61,7 +61,7 @@ Device parse_device(std::string_view text) {
 }
 
 LoadedModel::LoadedModel(std::shared_ptr<const Manifest> manifest,
-                         std::unique_ptr<EngineModel> engine)
+                         std::shared_ptr<EngineModel> engine)
     : manifest_(std::move(manifest)),
       engine_(std::move(engine)),
       methods_(engine_->description().methods) {

@@ -13,6 +13,17 @@ KeyBody Package::State::enabled_key(const CancelToken& cancel) const {
   return now;
 }
 
+SecretBytes Package::State::unwrap(const PayloadEntry& entry, const CancelToken& cancel) const {
+  KeyBody current;
+  if (&entry == &payload()) {
+    current = enabled_key(cancel);
+  } else {
+    current = read_key(*store, keys, entry, cancel);
+    require_enabled(current, entry);
+  }
+  return keys.unwrap(read_wraps(*store, current, entry, cancel), entry.key_id);
+}
+
 Package::Package(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Package::~Package() = default;
 
@@ -44,11 +55,13 @@ std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyri
 }
 
 std::unique_ptr<SealedSource> Package::open_source(const OpenOptions& options) const {
-  const PayloadEntry& payload = state_->payload();
+  return open_source(state_->payload(), options);
+}
+
+std::unique_ptr<SealedSource> Package::open_source(const PayloadEntry& payload,
+                                                   const OpenOptions& options) const {
   Store& store = *state_->store;
-  const KeyBody key = state_->enabled_key(options.cancel);
-  const SecretBytes dek =
-      state_->keys.unwrap(read_wraps(store, key, payload, options.cancel), payload.key_id);
+  const SecretBytes dek = state_->unwrap(payload, options.cancel);
   OpenPayload open;
   open.entry = &payload;
   open.blob = read_payload(store, payload, options.cancel);
@@ -87,12 +100,39 @@ std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
   load.format = manifest.format;
   load.device = parse_device(options.device);
   load.intra_op_threads = options.intra_op_threads;
-  const auto source = open_source(options);
+  std::unique_ptr<SealedSource> weights;
+  OpenOptions program = options;
+  if (manifest.shares_program()) {
+    weights = open_source(manifest.payload("weights"), options);
+    load.weights = weights.get();
+    program.progress = nullptr;  // of the version's own bytes alone
+  }
+  const auto source = open_source(manifest.payload("model"), program);
   auto engine = torch_engine(options.torch_dir).load(*source, load);
   auto model =
       std::shared_ptr<LoadedModel>(new LoadedModel(state_->version.manifest, std::move(engine)));
   if (options.warm_up_runs > 0) model->warm_up(options.warm_up_runs);
   return model;
+}
+
+std::shared_ptr<LoadedModel> Package::swap_into(const LoadedModel& running,
+                                                const OpenOptions& options) const {
+  const Manifest& manifest = *state_->version.manifest;
+  const PayloadEntry& program = manifest.payload("model");
+  const PayloadEntry& other = running.manifest().payload("model");
+  const bool same = manifest.format == running.manifest().format &&
+                    manifest.store_id == running.manifest().store_id &&
+                    program.sealed_name == other.sealed_name &&
+                    program.sealed_version == other.sealed_version &&
+                    program.digests_sha256 == other.digests_sha256;
+  if (!same) {
+    throw Error(Status::invalid_argument,
+                manifest.name + "/" + std::to_string(manifest.version) +
+                    " has another program than the model that is open; open it beside that one");
+  }
+  const auto source = open_source(options);
+  running.engine_->replace_weights(*source, /*package=*/!manifest.shares_program());
+  return std::shared_ptr<LoadedModel>(new LoadedModel(state_->version.manifest, running.engine_));
 }
 
 }  // namespace ptsecure

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/registry/resolve.hpp"
 
 namespace ptsecure {
@@ -23,7 +24,13 @@ struct Package::State {
 
   // The key's record, read again unless it is fresh. Throws Status::revoked unless it is enabled.
   KeyBody enabled_key(const CancelToken& cancel) const;
-  const PayloadEntry& payload() const { return version.manifest->payload("model"); }
+  // The content key of a payload, of this version or shared by it, if its status allows.
+  SecretBytes unwrap(const PayloadEntry& entry, const CancelToken& cancel) const;
+  // Authenticates every block of the program that this version shares, with its key when the
+  // keyring opens it, and says what was found.
+  std::string verify_program(const OpenOptions& options) const;
+  // What was sealed for this version.
+  const PayloadEntry& payload() const { return version.manifest->own_payload(); }
 };
 
 }  // namespace ptsecure

@@ -28,10 +28,11 @@ void write_digests(Store& store, const Reservation& reservation, const std::stri
   writer->finish();
 }
 
-PayloadEntry seal(Store& store, ThreadPool& pool, const Reservation& reservation, PlainInput& input,
-                  const SecretBytes& dek, const Progress& progress, const CancelToken& cancel) {
+PayloadEntry seal(Store& store, ThreadPool& pool, const Reservation& reservation,
+                  const std::string& role, PlainInput& input, const SecretBytes& dek,
+                  const Progress& progress, const CancelToken& cancel) {
   PayloadEntry entry;
-  entry.role = "model";
+  entry.role = role;
   entry.sealed_name = reservation.name;
   entry.sealed_version = reservation.version;
   entry.key_id = new_key_id();
@@ -136,18 +137,25 @@ void check_publish(const std::string& name, const Keyring& keys, const PublishOp
 
 std::uint64_t seal_and_commit(Store& store, ThreadPool& pool, Manifest manifest, PlainInput& input,
                               const Keyring& keys, const Progress& progress,
-                              const CancelToken& cancel) {
+                              const CancelToken& cancel, const SharedProgram* program) {
   store.ensure_created(cancel);
   manifest.store_id = store.id(cancel);
   const SecretBytes dek = SecretBytes::random(kKeyBytes);
   const Reservation reservation = store.reserve(manifest.name, cancel);
   std::string signed_manifest;
   try {
-    const PayloadEntry entry = seal(store, pool, reservation, input, dek, progress, cancel);
+    const PayloadEntry entry =
+        seal(store, pool, reservation, program ? "weights" : "model", input, dek, progress, cancel);
     store_key(store, keys, entry, dek, cancel);
     manifest.version = reservation.version;
     manifest.created = now_rfc3339();
     manifest.payloads = {entry};
+    if (program != nullptr) {
+      PayloadEntry shared = program->entry;
+      shared.key_id = new_key_id();
+      store_key(store, keys, shared, program->dek, cancel);
+      manifest.payloads.insert(manifest.payloads.begin(), shared);
+    }
     signed_manifest = keys.sign(RecordKind::manifest, manifest.name, as_bytes(manifest.to_json()));
     cancel.check();
     commit(store, reservation, signed_manifest, CancelToken());
@@ -160,16 +168,19 @@ std::uint64_t seal_and_commit(Store& store, ThreadPool& pool, Manifest manifest,
 
 std::uint64_t Registry::publish(const std::string& name, PlainInput& input, const Keyring& keys,
                                 const PublishOptions& options) const {
+  if (!options.weights_of.empty()) return publish_weights(name, input, keys, options);
   check_publish(name, keys, options);
   Manifest manifest;
   manifest.name = name;
-  manifest.format = options.format.empty() ? kTorchScript : options.format;
+  manifest.format = options.format;
   manifest.labels = options.labels;
-  if (manifest.format == kTorchScript) {
-    inspect_model(input, options, *pool_, manifest);
+  if (manifest.format.empty() || manifest.format == kTorchScript ||
+      manifest.format == kAotInductor) {
+    inspect_model(*plain_source(input, *pool_), nullptr, options, manifest);
   } else if (manifest.format != kOpaque) {
-    throw Error(Status::unsupported, "model format '" + printable_name(manifest.format) +
-                                         "' is not supported; formats: torchscript, opaque");
+    throw Error(Status::unsupported,
+                "model format '" + printable_name(manifest.format) +
+                    "' is not supported; formats: torchscript, aotinductor, opaque");
   } else if (!options.sample.empty() || !options.sample_json.empty()) {
     throw Error(Status::invalid_argument, "an opaque model can't be run, so it takes no sample");
   }

@@ -23,11 +23,12 @@
 namespace ptsecure {
 
 struct PublishOptions {
-  std::string format;  // "torchscript", "opaque"; empty = torchscript
+  std::string format;  // "torchscript", "aotinductor", "opaque"; empty = what the bytes seem to be
   std::string alias;   // empty = none
   std::map<std::string, std::string> labels;
   std::vector<Value> sample;  // inputs of forward; empty = datatypes and shapes stay unknown
   std::string sample_json;    // the same as a V2 JSON request; empty = none
+  std::string weights_of;     // publish weights for the program of this reference; empty = a model
   std::string torch_dir;
   Progress progress;
   CancelToken cancel;
@@ -65,6 +66,7 @@ struct AliasInfo {
 enum class KeyStatus { enabled, disabled, destroyed };
 
 inline constexpr std::string_view kTorchScript = "torchscript";
+inline constexpr std::string_view kAotInductor = "aotinductor";
 inline constexpr std::string_view kOpaque = "opaque";  // any bytes; can't be run
 
 // "cpu", "cuda", "cuda:N"; empty = cpu. Throws Status::invalid_argument.
@@ -92,6 +94,10 @@ class Package {
   // The plaintext as a whole, in secret-free ordinary memory zeroed by the caller.
   void decrypt(const OpenOptions& options, ByteSpan out) const;
   std::shared_ptr<LoadedModel> load(const OpenOptions& options) const;
+  // Puts this version's weights under the program of a model that is open, which must be the same
+  // program, and returns the model as this version. `running` answers with the new weights too.
+  std::shared_ptr<LoadedModel> swap_into(const LoadedModel& running,
+                                         const OpenOptions& options) const;
   // Writes payload.bin, key-N.jwe, manifest.jws, digests.bin and README.txt to a new or empty
   // folder.
   void export_to(const std::string& folder, const OpenOptions& options) const;
@@ -100,7 +106,10 @@ class Package {
   friend class Registry;
   struct State;
   explicit Package(std::unique_ptr<State> state);
+  // Of the version's own payload, or of another that its manifest lists.
   std::unique_ptr<SealedSource> open_source(const OpenOptions& options) const;
+  std::unique_ptr<SealedSource> open_source(const PayloadEntry& payload,
+                                            const OpenOptions& options) const;
   std::unique_ptr<State> state_;
 };
 
@@ -127,10 +136,10 @@ class LoadedModel {
 
  private:
   friend class Package;
-  LoadedModel(std::shared_ptr<const Manifest> manifest, std::unique_ptr<EngineModel> engine);
+  LoadedModel(std::shared_ptr<const Manifest> manifest, std::shared_ptr<EngineModel> engine);
   void warm_up(int runs) const;
   std::shared_ptr<const Manifest> manifest_;
-  std::unique_ptr<EngineModel> engine_;
+  std::shared_ptr<EngineModel> engine_;  // shared by versions that were swapped into it
   std::vector<MethodSpec> methods_;
   std::string metadata_json_;
 };
@@ -181,6 +190,12 @@ class Registry {
                               const OpenOptions& options, const CheckSink& check) const;
 
  private:
+  void set_payload_status(std::string_view reference, const PayloadEntry& payload, KeyStatus status,
+                          const std::string& reason, const Keyring& keys,
+                          const CancelToken& cancel) const;
+  // Seals `input` as weights for the program of options.weights_of.
+  std::uint64_t publish_weights(const std::string& name, PlainInput& input, const Keyring& keys,
+                                const PublishOptions& options) const;
   // The alias that a publish or copy asked for; a failure becomes an AliasError.
   void set_published_alias(const std::string& name, const std::string& alias, std::uint64_t version,
                            const Keyring& keys, const CancelToken& cancel) const;

@@ -101,6 +101,9 @@ std::optional<Error> Registry::verify(std::string_view reference, const Keyring&
       return blocks + " match the signed digests and decrypt";
     });
   }
+  if (resolved && state->version.manifest->shares_program()) {
+    checks.run("payload model", [&] { return state->verify_program(options); });
+  }
   std::vector<std::string> aliases;
   checks.run("aliases", [&] {
     aliases = store_->chains({"alias", parsed.name}, cancel);

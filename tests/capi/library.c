@@ -202,7 +202,7 @@ static void test_no_tail_padding(void) {
 #define TAIL(type, last) CHECK(offsetof(type, last) + sizeof(((type*)0)->last) == sizeof(type))
   TAIL(pts_keyring_options, reserved);
   TAIL(pts_store_options, log_user);
-  TAIL(pts_publish_options, sample_json);
+  TAIL(pts_publish_options, weights_of);
   TAIL(pts_open_options, cancel);
   TAIL(pts_infer_options, input_names);
   TAIL(pts_tensor, reserved);

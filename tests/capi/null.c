@@ -145,6 +145,7 @@ static void test_all_null(void) {
   CHECK(pts_package_stream(NULL, NULL, NULL, NULL, NULL) == refused);
   CHECK(pts_package_export(NULL, NULL, NULL, NULL, NULL, NULL) == refused);
   CHECK(pts_package_load(NULL, NULL, NULL, NULL, NULL, NULL) == refused);
+  CHECK(pts_package_swap(NULL, NULL, NULL, NULL, NULL, NULL, NULL) == refused);
   CHECK(pts_store_verify(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) == refused);
   CHECK(pts_store_show(NULL, NULL, NULL, NULL, NULL) == refused);
   CHECK(pts_store_copy(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) == refused);
@@ -282,6 +283,7 @@ static void test_package(pts_store* store, const pts_keyring* keys) {
   REFUSED(pts_package_example(package, NULL, &error));
   REFUSED_OUT(model, pts_package_load(NULL, NULL, &model, NULL, NULL, &error));
   REFUSED(pts_package_load(package, NULL, NULL, NULL, NULL, &error));
+  REFUSED_OUT(model, pts_package_swap(package, NULL, NULL, &model, NULL, NULL, &error));
   /* Everything optional left out, errors too. */
   CHECK(pts_package_decrypt(package, NULL, &bytes, NULL, NULL, NULL) == PTS_OK);
   CHECK(pts_package_stream(package, NULL, on_sink, NULL, NULL) == PTS_OK);

@@ -373,8 +373,9 @@ PTS_API void pts_value_destroy(pts_value** self);
 
 typedef struct pts_publish_options {
   size_t struct_size;
-  const char* format;            /* "torchscript", "opaque" (any bytes, no torch needed, can't be
-                                    run), or NULL (default) = torchscript */
+  const char* format;            /* "torchscript", "aotinductor" (a compiled .pt2 package), "opaque"
+                                    (any bytes, no torch needed, can't be run), or NULL (default) =
+                                    what the bytes are: torchscript or aotinductor */
   const char* alias;             /* alias to point at the new version; NULL = none */
   const char* const* label_keys; /* `label_count` keys and values, stored readable and signed */
   const char* const* label_values;
@@ -388,10 +389,14 @@ typedef struct pts_publish_options {
   const pts_cancel* cancel; /* NULL = none */
   const char* sample_json;  /* the sample as an Open Inference Protocol V2 JSON request instead;
                                NULL = none */
+  const char* weights_of;   /* a reference to a compiled version: what is published is then weights
+                               for its program, which both versions share in the store: safetensors,
+                               or torch.save(dict(state_dict)), checked by name, shape and datatype.
+                               The keyring must open that version; NULL = a whole model */
 } pts_publish_options;
 
 #define PTS_PUBLISH_OPTIONS_INIT \
-  {sizeof(pts_publish_options), NULL, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL}
+  {sizeof(pts_publish_options), NULL, NULL, NULL, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL}
 PTS_API void pts_publish_options_init(pts_publish_options* options);
 
 /* Inspects, seals, stores, signs and commits a model as the next version of `name`
@@ -691,6 +696,16 @@ PTS_API pts_status pts_package_load(pts_package* self, const pts_open_options* o
 PTS_API pts_status pts_model_open(pts_store* store, const char* reference, const pts_keyring* keys,
                                   const pts_open_options* options, pts_model** out,
                                   pts_progress_fn progress, void* user, pts_error* error);
+/* Puts the weights of a fetched package under the program of a model that is open, which must be
+ * the same program (PTS_INVALID_ARGUMENT otherwise; see pts_publish_options.weights_of): runs under
+ * way end with the old weights, later ones use the new ones, and nothing waits for the weights to
+ * be decrypted. *out is the model as that version. `running` and its stateless forks answer with
+ * the new weights too, under the name and version they had; state starts anew. On failure nothing
+ * has changed. PTS_UNSUPPORTED when the engine or the package can't: then load it beside `running`.
+ */
+PTS_API pts_status pts_package_swap(pts_package* self, const pts_model* running,
+                                    const pts_open_options* options, pts_model** out,
+                                    pts_progress_fn progress, void* user, pts_error* error);
 /* Borrowed until the model is destroyed. */
 PTS_API const char* pts_model_name(const pts_model* self);
 PTS_API uint64_t pts_model_version(const pts_model* self);

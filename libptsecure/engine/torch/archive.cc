@@ -19,6 +19,7 @@ constexpr std::uint64_t kZip64LocatorSize = 20;
 constexpr std::uint64_t kZip64EndRecordSize = 56;
 constexpr std::uint64_t kDirectoryEntrySize = 46;
 constexpr std::uint64_t kMaxTail = 16u << 20;
+constexpr std::uint64_t kMaxSmallRecord = 64u << 20;
 constexpr std::uint64_t kAlignment = 64;
 // PyTorch doesn't compress records; one that somebody has compressed may not unpack to more than
 // this: tensors of noise hardly shrink, a bomb is a thousandfold.
@@ -68,19 +69,22 @@ Zip64Extra zip64_extra(std::string_view extra) {
   return {};
 }
 
-// The bytes of a record that is not compressed; empty when it is, or does not lie in the source.
-std::string read_stored(ByteSource& source, const Record& record) {
-  if (!record.stored || source.size() - record.header < kLocalHeaderSize) return {};
-  const std::string header = read_range(source, record.header, kLocalHeaderSize);
-  const std::uint64_t begin = record.header + kLocalHeaderSize +
-                              load_le<std::uint16_t>(header, 26) +
-                              load_le<std::uint16_t>(header, 28);
-  if (begin > source.size() || record.size > source.size() - begin) return {};
-  return read_range(source, begin, record.size);
+bool is_aotinductor(const Archive& archive) {
+  return archive.has_prefix("data/aotinductor/");
 }
 
 bool is_tensor_record(std::string_view name) {
   return name.starts_with("data/");
+}
+
+// A pickle in a file that is refused anyway: empty when it can't be read.
+std::string read_if_possible(ByteSource& source, const Record& record) {
+  try {
+    return read_record(source, record);
+  } catch (const Error& error) {
+    if (error.status() != Status::invalid_model) throw;
+    return {};
+  }
 }
 
 }  // namespace
@@ -219,6 +223,43 @@ void Archive::expect_layout(const Directory& directory) {
   }
 }
 
+std::uint64_t record_begin(ByteSource& source, const Record& record) {
+  if (!record.stored) {
+    invalid("the record " + record.name +
+            " of the model file is compressed or encrypted; save the model with PyTorch itself, "
+            "which stores records as they are");
+  }
+  const std::string damaged = "the model file is damaged: record " + record.name;
+  if (record.header > source.size() || source.size() - record.header < kLocalHeaderSize) {
+    invalid(damaged + " lies outside of it");
+  }
+  const std::string header = read_range(source, record.header, kLocalHeaderSize);
+  if (!header.starts_with("PK\x03\x04")) invalid(damaged + " has no header");
+  const std::uint64_t begin = record.header + kLocalHeaderSize +
+                              load_le<std::uint16_t>(header, 26) +
+                              load_le<std::uint16_t>(header, 28);
+  if (begin > source.size() || record.size > source.size() - begin) {
+    invalid(damaged + " reaches beyond its end");
+  }
+  return begin;
+}
+
+std::string read_record(ByteSource& source, const Record& record) {
+  if (record.size > kMaxSmallRecord) {
+    invalid("the record " + record.name + " of the model file is larger than 64 MiB");
+  }
+  return read_range(source, record_begin(source, record), record.size);
+}
+
+std::string detect_format(ByteSource& source) {
+  try {
+    return is_aotinductor(Archive(source)) ? "aotinductor" : "torchscript";
+  } catch (const Error& error) {
+    if (error.status() != Status::invalid_model) throw;
+    return "torchscript";
+  }
+}
+
 void require_torchscript(const Archive& archive, ByteSource& source) {
   const Record* data = archive.find("data.pkl");
   if (data != nullptr && archive.find("constants.pkl") != nullptr) return;
@@ -227,19 +268,21 @@ void require_torchscript(const Archive& archive, ByteSource& source) {
         "the file is TorchScript as PyTorch before 1.4 wrote it; load it with torch.jit.load in "
         "a PyTorch that still can, save it again with torch.jit.save, and publish that file");
   }
-  if (archive.has_prefix("data/aotinductor/")) {
-    invalid("the file is an AOTInductor package (.pt2), which this version cannot load yet; " +
-            std::string(kExportAdvice));
+  if (is_aotinductor(archive)) {
+    invalid(
+        "the file is an AOTInductor package (.pt2), not TorchScript; publish it with the format "
+        "aotinductor, or with none");
   }
   if (archive.find("archive_format") != nullptr || archive.has_prefix("models/") ||
       archive.has_prefix("serialized_exported_program")) {
     invalid(
-        "the file is a torch.export program (.pt2) that was not compiled: it needs a compile by "
-        "AOTInductor, whose packages this version cannot load yet; " +
-        std::string(kExportAdvice));
+        "the file is a torch.export program (.pt2) that AOTInductor has not compiled; compile it "
+        "with "
+        "torch._inductor.aoti_compile_and_package(torch.export.load(path), package_path=\"….pt2\") "
+        "and publish that package");
   }
   if (data != nullptr) {
-    const auto globals = pickle_globals(read_stored(source, *data));
+    const auto globals = pickle_globals(read_if_possible(source, *data));
     if (const auto name = globals ? first_foreign_class(*globals) : std::nullopt) {
       invalid("the file is a pickle of the Python class " + *name +
               ", which only Python with that class can load; " + std::string(kExportAdvice));

@@ -54,6 +54,17 @@ class Archive {
   std::string tail_;
 };
 
+// Where the record's bytes begin, by its local header. Throws Error(Status::invalid_model) when the
+// record is compressed or encrypted, or does not lie in the source.
+std::uint64_t record_begin(ByteSource& source, const Record& record);
+// The bytes of a small record: metadata, never weights. Throws like record_begin(), and when the
+// record is larger than 64 MiB.
+std::string read_record(ByteSource& source, const Record& record);
+
+// "torchscript" or "aotinductor", by the names of the records; "torchscript" for anything else,
+// whose loader says what the file is instead.
+std::string detect_format(ByteSource& source);
+
 // Throws Error(Status::invalid_model), saying what the file seems to be and how to export it,
 // unless the archive holds the records of a TorchScript module.
 void require_torchscript(const Archive& archive, ByteSource& source);

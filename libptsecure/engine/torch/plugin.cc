@@ -8,6 +8,8 @@
 #include <string_view>
 
 #include "libptsecure/engine/engine.hpp"
+#include "libptsecure/engine/torch/aotinductor.hpp"
+#include "libptsecure/engine/torch/archive.hpp"
 #include "libptsecure/engine/torch/torchscript.hpp"
 
 #ifndef PTSECURE_BUILD_ID
@@ -42,7 +44,11 @@ std::string cuda_library() {
 class TorchEngine final : public Engine {
  public:
   std::string version() const override { return "libtorch " + libtorch_version(); }
-  std::vector<std::string> formats() const override { return {"torchscript"}; }
+  std::vector<std::string> formats() const override { return {"torchscript", "aotinductor"}; }
+
+  std::string detect_format(ByteSource& source) override {
+    return torch_plugin::detect_format(source);
+  }
 
   bool device_available(Device device) const override {
     if (device.type == DeviceType::cpu) return device.index == 0;
@@ -50,12 +56,13 @@ class TorchEngine final : public Engine {
   }
 
   std::unique_ptr<EngineModel> load(ByteSource& source, const EngineLoadOptions& options) override {
-    if (options.format != "torchscript") {
+    if (options.format != "torchscript" && options.format != "aotinductor") {
       throw Error(Status::unsupported, "the torch engine does not load the format \"" +
-                                           options.format + "\", only torchscript");
+                                           options.format + "\", only torchscript and aotinductor");
     }
     if (!options.inspect_only) require_device(options.device);
-    return load_torchscript(source, options);
+    if (options.format == "torchscript") return load_torchscript(source, options);
+    return load_aotinductor(source, options, libtorch_version());
   }
 
  private:

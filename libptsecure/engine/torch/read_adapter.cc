@@ -19,15 +19,6 @@ constexpr std::size_t kNameSizeAt = 26;
 constexpr std::size_t kExtraSizeAt = 28;
 constexpr std::array<unsigned char, 4> kSignature = {'P', 'K', 3, 4};
 
-// Page faults of 4 KiB cost more than the decryption of the page.
-void prefer_huge_pages(void* begin, std::size_t size) {
-  if (size < 2 * kHugePage) return;
-  const auto address = reinterpret_cast<std::uintptr_t>(begin);
-  const std::uintptr_t first = (address + kHugePage - 1) / kHugePage * kHugePage;
-  const std::uintptr_t last = (address + size) / kHugePage * kHugePage;
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-}
-
 std::size_t data_offset(const std::array<unsigned char, kLocalHeaderSize>& header) {
   const auto at = [&](std::size_t i) {
     return header[i] | static_cast<std::size_t>(header[i + 1]) << 8;
@@ -36,6 +27,14 @@ std::size_t data_offset(const std::array<unsigned char, kLocalHeaderSize>& heade
 }
 
 }  // namespace
+
+void prefer_huge_pages(void* begin, std::size_t size) {
+  if (size < 2 * kHugePage) return;
+  const auto address = reinterpret_cast<std::uintptr_t>(begin);
+  const std::uintptr_t first = (address + kHugePage - 1) / kHugePage * kHugePage;
+  const std::uintptr_t last = (address + size) / kHugePage * kHugePage;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+}
 
 ReadAdapter::ReadAdapter(ByteSource& source, const Archive& archive, bool defer_tensors)
     : source_(source), archive_(archive) {

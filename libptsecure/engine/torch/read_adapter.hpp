@@ -19,6 +19,10 @@
 
 namespace ptsecure::torch_plugin {
 
+// Page faults of 4 KiB cost more than the decryption of the page: asks for larger ones, before the
+// first touch.
+void prefer_huge_pages(void* begin, std::size_t size);
+
 // Bytes of the archive and where libtorch asked for them.
 struct PlacedRecord {
   const void* destination = nullptr;

@@ -86,6 +86,12 @@ class TorchscriptModel final : public EngineModel {
     }
   }
 
+  void replace_weights(ByteSource&, bool) override {
+    throw Error(Status::unsupported,
+                "the weights of a TorchScript model can't be replaced while it is open; open the "
+                "new version beside it");
+  }
+
  private:
   const CallableMethod& find(const std::string& name) const {
     for (const CallableMethod& method : common_->methods) {
@@ -321,6 +327,11 @@ std::shared_ptr<const ModelCommon> describe(const jit::Module& module,
 std::unique_ptr<EngineModel> load_torchscript(ByteSource& source,
                                               const EngineLoadOptions& options) {
   const QuietScope quiet;
+  if (options.weights != nullptr) {
+    throw Error(Status::unsupported,
+                "a TorchScript file holds its weights; publish the whole new model instead of "
+                "weights for an old one");
+  }
   std::optional<jit::Module> module;
   std::uint64_t weight_bytes = 0;
   {

@@ -168,6 +168,15 @@ class Package {
     });
     return Model(out, log_);
   }
+  // Puts this version's weights under the program of a model that is open (see pts_package_swap).
+  Model swap(const Model& running, const OpenOptions& options = {}) const {
+    pts_model* out = nullptr;
+    run(options, [&](const pts_open_options& raw, detail::Callbacks& callbacks, pts_error* error) {
+      return pts_package_swap(get(), running.get(), &raw, &out, callbacks.progress_fn(), &callbacks,
+                              error);
+    });
+    return Model(out, log_);
+  }
   pts_package* get() const noexcept { return handle_.get(); }
 
  private:

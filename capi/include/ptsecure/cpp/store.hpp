@@ -28,11 +28,12 @@ struct StoreOptions {
 };
 
 struct PublishOptions {
-  std::string format;  // empty = "torchscript"
+  std::string format;  // empty = what the bytes are: "torchscript" or "aotinductor"
   std::string alias;
   std::map<std::string, std::string> labels;
   std::vector<ValueView> sample;  // inputs of forward, borrowed during the call
   std::string sample_json;        // the same as a V2 JSON request
+  std::string weights_of;         // publish weights for the program of this reference
   std::string torch_dir;
   const Cancel* cancel = nullptr;
   Progress progress;
@@ -236,6 +237,7 @@ class Store {
     raw.sample = sample.data();
     raw.sample_count = sample.size();
     raw.sample_json = detail::or_null(options.sample_json);
+    raw.weights_of = detail::or_null(options.weights_of);
     raw.torch_dir = detail::or_null(options.torch_dir);
     raw.cancel = options.cancel == nullptr ? nullptr : options.cancel->get();
 

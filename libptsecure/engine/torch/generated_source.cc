@@ -1,0 +1,225 @@
+#include "libptsecure/engine/torch/generated_source.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <unordered_map>
+#include <utility>
+
+#include "libptsecure/error.hpp"
+
+namespace ptsecure::torch_plugin {
+namespace {
+
+constexpr std::size_t kMaxRank = Dims::kMaxRank;
+
+std::optional<DType> dtype_named(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, DType>, 16> kNames = {{
+      {"bool", DType::boolean},
+      {"uint8", DType::uint8},
+      {"uint16", DType::uint16},
+      {"uint32", DType::uint32},
+      {"uint64", DType::uint64},
+      {"int8", DType::int8},
+      {"int16", DType::int16},
+      {"int32", DType::int32},
+      {"int64", DType::int64},
+      {"float16", DType::float16},
+      {"bfloat16", DType::bfloat16},
+      {"float32", DType::float32},
+      {"float64", DType::float64},
+      {"complex32", DType::complex32},
+      {"complex64", DType::complex64},
+      {"complex128", DType::complex128},
+  }};
+  for (const auto& [known, dtype] : kNames) {
+    if (known == name) return dtype;
+  }
+  return std::nullopt;
+}
+
+// The text between the first `before` and the `after` that follows it, which are taken off.
+std::optional<std::string_view> take_between(std::string_view& text, std::string_view before,
+                                             std::string_view after) {
+  const auto begin = text.find(before);
+  if (begin == std::string_view::npos) return std::nullopt;
+  const auto end = text.find(after, begin + before.size());
+  if (end == std::string_view::npos) return std::nullopt;
+  const std::string_view between = text.substr(begin + before.size(), end - begin - before.size());
+  text.remove_prefix(end + after.size());
+  return between;
+}
+
+std::optional<std::int64_t> number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < 0) return std::nullopt;
+  return value;
+}
+
+// Every "<what> AXIS, ... <expected>VALUE, ..." of one input's check. False when one can't be read.
+bool read_values(std::string_view check, std::string_view what, std::string_view expected,
+                 std::vector<std::pair<std::size_t, std::int64_t>>& values) {
+  while (check.find(what) != std::string_view::npos) {
+    const auto axis_text = take_between(check, what, ",");
+    const auto value_text = axis_text ? take_between(check, expected, ",") : std::nullopt;
+    const auto axis = axis_text ? number(*axis_text) : std::nullopt;
+    const auto value = value_text ? number(*value_text) : std::nullopt;
+    if (!axis || !value || static_cast<std::size_t>(*axis) >= kMaxRank) return false;
+    values.emplace_back(static_cast<std::size_t>(*axis), *value);
+  }
+  return true;
+}
+
+std::optional<TensorRule> read_rule(std::string_view check) {
+  std::string_view rest = check;
+  const auto dtype = take_between(rest, "_expected_dtype = aoti_torch_dtype_", "(");
+  if (!dtype) return std::nullopt;
+  std::vector<std::pair<std::size_t, std::int64_t>> fixed, least, greatest, strides;
+  if (!read_values(check, "unmatched dim value at ", "expected: ", fixed) ||
+      !read_values(check, "dim value is too small at ", "expected it to be >= ", least) ||
+      !read_values(check, "dim value is too large at ", "expected to be <= ", greatest) ||
+      !read_values(check, "unmatched stride value at ", "expected: ", strides)) {
+    return std::nullopt;
+  }
+  std::size_t rank = 0;
+  for (const auto* values : {&fixed, &least, &greatest, &strides}) {
+    for (const auto& [axis, value] : *values) rank = std::max(rank, axis + 1);
+  }
+  TensorRule rule{.dtype = dtype_named(*dtype),
+                  .shape = std::vector<std::int64_t>(rank, -1),
+                  .greatest = std::vector<std::int64_t>(rank, -1),
+                  .strides = std::vector<std::int64_t>(rank, -1)};
+  for (const auto& [axis, value] : fixed) rule.shape[axis] = value;
+  for (const auto& [axis, value] : greatest) rule.greatest[axis] = value;
+  for (const auto& [axis, value] : strides) rule.strides[axis] = value;
+  return rule;
+}
+
+[[noreturn]] void unreadable() {
+  throw Error(Status::invalid_model,
+              "the package's generated source (.wrapper.cpp) doesn't describe its weights in a way "
+              "that this version knows; it was compiled by another version of torch than the "
+              "libtorch in use");
+}
+
+// "{16, 8}", "{4, }", "{}"
+std::vector<std::int64_t> numbers(std::string_view list) {
+  if (!list.starts_with('{') || !list.ends_with('}')) unreadable();
+  list = list.substr(1, list.size() - 2);
+  std::vector<std::int64_t> values;
+  while (!list.empty()) {
+    const auto comma = std::min(list.find(','), list.size());
+    std::string_view item = list.substr(0, comma);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    while (item.starts_with(' ')) item.remove_prefix(1);
+    if (item.ends_with('L')) item.remove_suffix(1);
+    if (item.empty()) continue;
+    const auto value = number(item);
+    if (!value) unreadable();
+    values.push_back(*value);
+  }
+  return values;
+}
+
+std::string_view unquoted(std::string_view text) {
+  if (text.size() < 2 || !text.starts_with('"') || !text.ends_with('"')) unreadable();
+  return text.substr(1, text.size() - 2);
+}
+
+// The assignments of one constant, each "<prefix>MEMBER = VALUE;" on its line, taken off the text.
+ConstantRule read_constant(std::string_view& text, const std::string& prefix) {
+  const auto take = [&](const char* name) {
+    const auto value = take_between(text, prefix + name + " = ", ";\n");
+    if (!value) unreadable();
+    return *value;
+  };
+  const auto take_number = [&](const char* name) {
+    const auto value = number(take(name));
+    if (!value) unreadable();
+    return *value;
+  };
+  ConstantRule rule;
+  rule.name = unquoted(take("name"));
+  std::string_view dtype = take("dtype");
+  constexpr std::string_view kDtype = "cached_torch_dtype_";
+  if (dtype.starts_with(kDtype)) dtype.remove_prefix(kDtype.size());
+  rule.on_cpu = take("device_type") == "cached_torch_device_type_cpu";
+  rule.offset = take_number("offset");
+  rule.data_size = static_cast<std::uint64_t>(take_number("data_size"));
+  rule.folded = take("from_folded") == "true";
+  rule.parameter = take("type").find("ConstantType::Parameter") != std::string_view::npos;
+  rule.shape = numbers(take("shape"));
+  rule.strides = numbers(take("stride"));
+  const bool strided = take("layout").find("layout_strided") != std::string_view::npos;
+  rule.fqn = unquoted(take("original_fqn"));
+  if (rule.shape.size() != rule.strides.size() || rule.shape.size() > kMaxRank) unreadable();
+  const auto known = dtype_named(dtype);
+  rule.plain = strided && known.has_value();
+  rule.dtype = known.value_or(DType::float32);
+  return rule;
+}
+
+bool is_name_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+// Whether the code around source[begin, end), a constant's name, may change the constant. Kernels
+// take what they only read by "(const float*)(NAME.data_ptr())"; operators take the name itself,
+// and for a parameter that is taken to be reading.
+bool writes(std::string_view source, std::size_t begin, std::size_t end, bool parameter) {
+  constexpr std::string_view kBinding = "auto& ";
+  if (source.substr(0, begin).ends_with(kBinding)) return false;
+  const bool pointer =
+      source.substr(end).starts_with(".data_ptr()") && source.substr(0, begin).ends_with("*)(");
+  if (!pointer) return !parameter;
+  const auto cast = source.rfind('(', begin - 3);
+  return cast == std::string_view::npos || !source.substr(cast).starts_with("(const ");
+}
+
+void mark_written(std::string_view source, std::vector<ConstantRule>& rules) {
+  std::unordered_map<std::string_view, ConstantRule*> by_name;
+  for (ConstantRule& rule : rules) by_name.emplace(rule.name, &rule);
+  source.remove_prefix(std::min(source.find("::run_impl("), source.size()));
+  for (std::size_t at = 0; at < source.size();) {
+    std::size_t end = at;
+    while (end < source.size() && is_name_character(source[end])) ++end;
+    if (const auto found = by_name.find(source.substr(at, end - at)); found != by_name.end()) {
+      ConstantRule& rule = *found->second;
+      rule.written = rule.written || writes(source, at, end, rule.parameter);
+    }
+    at = end + 1;
+  }
+}
+
+}  // namespace
+
+std::optional<std::vector<TensorRule>> read_input_rules(std::string_view source,
+                                                        std::size_t count) {
+  std::vector<TensorRule> rules;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto check =
+        take_between(source, "static void check_input_" + std::to_string(i) + "(", "\n}\n");
+    if (!check) return std::nullopt;
+    auto rule = read_rule(*check);
+    if (!rule) return std::nullopt;
+    rules.push_back(std::move(*rule));
+  }
+  return rules;
+}
+
+std::vector<ConstantRule> read_constant_rules(std::string_view source, std::size_t count) {
+  std::vector<ConstantRule> rules;
+  rules.reserve(count);
+  std::string_view rest = source;
+  for (std::size_t i = 0; i < count; ++i) {
+    rules.push_back(read_constant(rest, "constants_info_[" + std::to_string(i) + "]."));
+  }
+  if (rest.find("constants_info_[" + std::to_string(count) + "].") != std::string_view::npos) {
+    unreadable();
+  }
+  mark_written(source, rules);
+  return rules;
+}
+
+}  // namespace ptsecure::torch_plugin

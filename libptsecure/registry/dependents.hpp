@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "libptsecure/registry/resolve.hpp"
+
+namespace ptsecure {
+
+// The versions, as "name/7", whose verified manifests list a payload that was sealed for this one:
+// those that share its program. Reads every manifest of the store.
+std::vector<std::string> dependents(Store& store, const Keyring& keys, const Manifest& manifest,
+                                    const CancelToken& cancel);
+
+// Throws Status::conflict naming them, unless there are none: what they need must not be destroyed
+// or removed.
+void require_no_dependents(Store& store, const Keyring& keys, const Manifest& manifest,
+                           const CancelToken& cancel);
+
+}  // namespace ptsecure

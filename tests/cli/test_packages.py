@@ -1,0 +1,281 @@
+"""Compiled packages (.pt2) through the command: published, run, refused, never written plain."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.cli.command import BUILD, ROOT, Command
+
+pytest.importorskip("torch", reason="tests/run.sh installs torch", exc_type=ImportError)
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    script = ROOT / "tests" / "engine" / "make_packages.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.splitlines()[-1]).absolute()
+
+
+def array(encoded: dict[str, Any]) -> np.ndarray[Any, Any]:
+    data = bytes.fromhex(encoded["bytes"])
+    return np.frombuffer(data, dtype=encoded["tensor"]).reshape(encoded["shape"])
+
+
+def request(path: Path, **inputs: np.ndarray[Any, Any]) -> Path:
+    body = [
+        {
+            "name": name.replace("__", "."),
+            "datatype": "FP32",
+            "shape": list(value.shape),
+            "data": value.flatten().tolist(),
+        }
+        for name, value in inputs.items()
+    ]
+    path.write_text(json.dumps({"inputs": body}))
+    return path
+
+
+def dense_call(packages: Path, tmp_path: Path) -> tuple[Path, np.ndarray[Any, Any]]:
+    """A request and what the plain model answers as its output y."""
+    call = json.loads((packages / "dense.json").read_text())[0]
+    x, extra = call["arguments"]
+    body = request(tmp_path / "request.json", x=array(x), extra__bias=array(extra["dict"][0][1]))
+    return body, array(call["result"]["dict"][0][1])
+
+
+def answer(text: str, name: str) -> np.ndarray[Any, Any]:
+    output = next(o for o in json.loads(text)["outputs"] if o["name"] == name)
+    return np.array(output["data"], dtype=np.float32).reshape(output["shape"])
+
+
+def test_published_and_run_from_either_store(
+    command: Command, packages: Path, tmp_path: Path
+) -> None:
+    command.ok("publish", packages / "dense.pt2", "dense")
+    shown = json.loads(command.ok("show", "dense", "--json"))
+    assert shown["format"] == "aotinductor"
+    assert shown["inputs"][0]["name"] == "x"
+    assert shown["inputs"][0]["shape"] == [-1, 8]
+    body, wanted = dense_call(packages, tmp_path)
+    for level in ("signed", "aead"):
+        got = answer(command.ok("infer", "dense", "--input", body, "--verify", level), "y")
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    command.ok("verify", "dense")
+
+
+def test_a_sample_tells_what_comes_out(folder: Command, packages: Path, tmp_path: Path) -> None:
+    body, _ = dense_call(packages, tmp_path)
+    folder.ok("publish", packages / "dense.pt2", "dense", "--sample", body)
+    shown = json.loads(folder.ok("show", "dense", "--json"))
+    assert [(o["name"], o["shape"]) for o in shown["outputs"]] == [
+        ("y", [-1, 4]),
+        ("hidden.0", [-1, 16]),
+        ("hidden.1", [-1, 8]),
+    ]
+    assert shown["inputs"][0]["shape"] == [-1, 8]
+
+
+def test_an_exported_program_is_refused_with_how_to_compile_it(
+    folder: Command, packages: Path
+) -> None:
+    said = folder.fails(1, "publish", packages / "bad_exported.pt2", "exported")
+    assert "torch._inductor.aoti_compile_and_package" in said
+
+
+@pytest.mark.parametrize("name", ["instructions", "no_library", "symbol", "slip"])
+def test_a_bad_package_is_not_published(folder: Command, packages: Path, name: str) -> None:
+    folder.fails(1, "publish", packages / f"bad_{name}.pt2", "bad")
+    assert folder.run("show", "bad").returncode != 0
+
+
+def minimal_torch(folder: Path) -> Path:
+    """libtorch as an installation without CUDA's libraries has it."""
+    full = Path(os.environ["PTSECURE_TORCH_DIR"])
+    lib = folder / "site" / "torch" / "lib"
+    lib.mkdir(parents=True)
+    for path in (full / "lib").iterdir():
+        if "cuda" not in path.name and "nvshmem" not in path.name:
+            (lib / path.name).symlink_to(path)
+    (folder / "site" / "nvidia").symlink_to(full.parent / "nvidia")
+    return lib.parent
+
+
+def test_runs_where_cuda_is_not_installed(folder: Command, packages: Path, tmp_path: Path) -> None:
+    body, wanted = dense_call(packages, tmp_path)
+    torch_dir = str(minimal_torch(tmp_path))
+    folder.ok("publish", packages / "dense.pt2", "dense", PTSECURE_TORCH_DIR=torch_dir)
+    out = folder.ok("infer", "dense", "--input", body, PTSECURE_TORCH_DIR=torch_dir)
+    np.testing.assert_allclose(answer(out, "y"), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("install", ["full", "minimal"])
+def test_which_libtorch_is_opened(
+    folder: Command, packages: Path, tmp_path: Path, install: str
+) -> None:
+    full = os.environ["PTSECURE_TORCH_DIR"]
+    torch_dir = full if install == "full" else str(minimal_torch(tmp_path))
+    trace = Trace(tmp_path / "trace", folder, PTSECURE_TORCH_DIR=torch_dir)
+    trace.run("publish", packages / "dense.pt2", "dense")
+    opened = {Path(path).name for path in trace.opened()}
+    assert ("libptsecure_libtorch.so" in opened) == (install == "minimal")
+    assert "libtorch_cpu.so" in opened
+
+
+class Trace:
+    """Runs the command under strace and reads what it wrote, and where."""
+
+    CALLS = (
+        "openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,sendmmsg,"
+        "sendfile,copy_file_range,splice,mmap,rename,renameat,renameat2,link,linkat,symlink,"
+        "symlinkat,mkdir,mkdirat,mknod,mknodat,truncate,ftruncate,io_uring_setup"
+    )
+
+    def __init__(self, log: Path, command: Command, **environment: str) -> None:
+        self.log = log
+        self.command = command
+        self.environment = environment
+        self.lines: list[str] = []
+
+    def run(self, *arguments: Any) -> str:
+        assert shutil.which("strace"), "examples/setup.sh --full installs strace"
+        env = {k: v for k, v in os.environ.items() if not k.startswith("PTSECURE_")}
+        env["PTSECURE_TORCH_DIR"] = os.environ["PTSECURE_TORCH_DIR"]
+        env |= {"PTSECURE_STORE": self.command.store, "PTSECURE_KEYS": str(self.command.keys)}
+        env |= self.environment
+        line = ["strace", "-f", "-y", "-s", "100000000", "-e", f"trace={self.CALLS}"]
+        line += ["-o", str(self.log), str(BUILD / "bin" / "ptsecure"), *map(str, arguments)]
+        done = subprocess.run(line, env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        self.lines = self.log.read_text(errors="surrogateescape").splitlines()
+        assert any("exited with 0" in line for line in self.lines)
+        return done.stdout
+
+    def calls(self) -> list[tuple[str, str, bool]]:
+        """Name, arguments, and whether it worked; halves of interrupted lines are put together."""
+        pending: dict[str, str] = {}
+        calls = []
+        for line in self.lines:
+            pid, rest = line.split(None, 1)
+            if rest.endswith("<unfinished ...>"):
+                pending[pid] = rest.removesuffix("<unfinished ...>")
+                continue
+            if resumed := re.match(r"<\.\.\. \w+ resumed>(.*)", rest, re.DOTALL):
+                rest = pending.pop(pid) + resumed[1]
+            if call := re.match(r"(\w+)\((.*)\)\s+= (-?\d+|0x)", rest, re.DOTALL):
+                calls.append((call[1], call[2], not call[3].startswith("-")))
+        return calls
+
+    def opened(self) -> list[str]:
+        found = []
+        for name, arguments, worked in self.calls():
+            if name == "openat" and worked and (path := re.search(r'"([^"]*)"', arguments)):
+                found.append(path[1])
+        return found
+
+    def written(self) -> list[tuple[str, bytes]]:
+        """Where and what of every write."""
+        found = []
+        for name, arguments, _ in self.calls():
+            if not re.match(r"p?write|send", name):
+                continue
+            target = re.match(r"\d+<(.*?)>(?:\(deleted\))?[,)]", arguments)
+            for text in re.findall(r'"((?:[^"\\]|\\.)*)"', arguments, re.DOTALL):
+                data = codecs.escape_decode(text.encode("latin-1"))[0]
+                found.append((target[1] if target else "?", data))
+        return found
+
+
+MAKING = ("rename", "link", "symlink", "mkdir", "mknod", "truncate", "creat")
+
+
+def check_trace(trace: Trace, store: str, patterns: list[bytes]) -> None:
+    allowed = (store, "/proc/", "/dev/null", "/memfd:", "pipe:", "/dev/pts")
+    for name, arguments, worked in trace.calls():
+        assert name not in ("io_uring_setup", "sendfile", "copy_file_range", "splice"), arguments
+        paths = re.findall(r'"([^"]*)"', arguments)
+        writes = name == "openat" and re.search(r"O_WRONLY|O_RDWR|O_CREAT", arguments)
+        if worked and (writes or name.startswith(MAKING)) and name != "ftruncate":
+            inside = store in arguments or all(p.startswith(allowed) for p in paths)
+            assert inside, f"{name}({arguments[:200]})"
+        if name == "mmap" and "MAP_SHARED" in arguments and "PROT_WRITE" in arguments:
+            assert "memfd:" in arguments or "MAP_ANONYMOUS" in arguments, arguments
+    written = trace.written()
+    assert written
+    for target, data in written:
+        assert target.startswith(allowed), target
+        if "memfd:" in target:
+            continue
+        for pattern in patterns:
+            assert pattern not in data, f"{pattern!r} was written to {target}"
+
+
+def weights_pattern(weights: np.ndarray[Any, Any]) -> bytes:
+    return weights.astype(np.float32).tobytes()[:24]
+
+
+def test_nothing_plain_is_written_for_a_package(
+    folder: Command, packages: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    weights = torch.load(packages / "dense_weights.pt")
+    plain = (packages / "dense.pt2").read_bytes()
+    patterns = [
+        weights_pattern(weights["first.weight"].numpy()),
+        weights_pattern(weights["second.weight"].numpy()),
+        b"check_input_0",
+        b"AOTInductorModelContainerRun",
+        b"AOTI_DEVICE_KEY",
+        b"\x7fELF",
+    ]
+    for pattern in patterns:
+        assert pattern in plain
+    body, wanted = dense_call(packages, tmp_path)
+    trace = Trace(tmp_path / "trace", folder)
+    trace.run("publish", packages / "dense.pt2", "dense")
+    check_trace(trace, folder.store, patterns)
+    assert any("model" in target for target, _ in trace.written())
+    out = trace.run("infer", "dense", "--input", body)
+    check_trace(trace, folder.store, patterns)
+    np.testing.assert_allclose(answer(out, "y"), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_nothing_plain_is_written_for_torchscript(folder: Command, tmp_path: Path) -> None:
+    import torch
+
+    model = torch.jit.trace(torch.nn.Linear(8, 300), torch.zeros(1, 8))
+    file, image = tmp_path / "model.pt", tmp_path / "x.npy"
+    model.save(str(file))
+    np.save(image, np.ones((1, 8), dtype=np.float32))
+    patterns = [weights_pattern(model.weight.detach().numpy()), b"code/__torch__"]
+    plain = file.read_bytes()
+    for pattern in patterns:
+        assert pattern in plain
+    trace = Trace(tmp_path / "trace", folder)
+    trace.run("publish", file, "linear", "--sample", image)
+    check_trace(trace, folder.store, patterns)
+    trace.run("infer", "linear", "--input", image)
+    check_trace(trace, folder.store, patterns)
+
+
+def test_the_trace_would_see_it(folder: Command, tmp_path: Path) -> None:
+    """The store's own marker is written as it reads; looked for, it is found."""
+    file = tmp_path / "opaque.bin"
+    file.write_bytes(bytes(1000))
+    trace = Trace(tmp_path / "trace", folder)
+    trace.run("publish", file, "opaque", "--format", "opaque")
+    check_trace(trace, folder.store, [b"a pattern that nothing writes"])
+    with pytest.raises(AssertionError, match="was written to"):
+        check_trace(trace, folder.store, [b"ptsecure/1"])
