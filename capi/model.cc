@@ -1,4 +1,8 @@
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstring>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -90,6 +94,47 @@ Value infer(const LoadedModel& model, const char* method, const pts_value* const
   return model.infer(method, copies);
 }
 
+constexpr std::size_t kFirstInferInfo = 48;
+
+// Writes what the caller's struct has room for.
+void fill_info(pts_infer_info* out, const ptsecure::InferInfo& info, std::size_t json_size) {
+  if (out == nullptr) return;
+  const auto count = [](std::chrono::nanoseconds time) {
+    return static_cast<std::uint64_t>(time.count());
+  };
+  const std::size_t room = std::min(out->struct_size, sizeof(pts_infer_info));
+  const pts_infer_info known{out->struct_size,   json_size,       info.batch,
+                             count(info.decode), count(info.run), count(info.encode)};
+  std::memcpy(out, &known, room);
+}
+
+void check_info(const pts_infer_info* info) {
+  if (info == nullptr) return;
+  known_part(info, pts_infer_info PTS_INFER_INFO_INIT, kFirstInferInfo, "pts_infer_info");
+}
+
+// The caller's body, given back when no tensor lies in it any more.
+class BorrowedBody : public ptsecure::TensorOwner {
+ public:
+  BorrowedBody(pts_release_fn release, void* user) noexcept : release_(release), user_(user) {}
+  BorrowedBody(const BorrowedBody&) = delete;
+  BorrowedBody& operator=(const BorrowedBody&) = delete;
+  ~BorrowedBody() override { release_(user_); }
+
+ private:
+  pts_release_fn release_;
+  void* user_;
+};
+
+pts_bytes* join(const ptsecure::V2Response& response) {
+  auto bytes = std::make_unique<pts_bytes>(response.json.size() + response.binary.size());
+  const ptsecure::ByteSpan to = bytes->span();
+  std::copy(response.json.begin(), response.json.end(), to.begin());
+  std::copy(response.binary.begin(), response.binary.end(),
+            to.begin() + static_cast<std::ptrdiff_t>(response.json.size()));
+  return bytes.release();
+}
+
 const char* method_name(const pts_infer_options& options) {
   return options.method == nullptr ? "forward" : options.method;
 }
@@ -171,6 +216,63 @@ pts_status pts_model_infer_json(const pts_model* self, const char* request, size
     const LoadedModel& model = model_of(self);
     const pts_infer_options known = infer_options(options);
     return new_text(model.infer_json(method_name(known), {need_text(request, "request"), size}));
+  });
+}
+
+void pts_infer_info_init(pts_infer_info* info) {
+  if (info != nullptr) *info = pts_infer_info PTS_INFER_INFO_INIT;
+}
+
+pts_status pts_model_infer_v2(const pts_model* self, void* body, size_t size, size_t json_size,
+                              const pts_infer_options* options, pts_bytes** out,
+                              pts_infer_info* info, pts_release_fn release, void* user,
+                              pts_error* error) {
+  // Made outside the guard: whatever happens, the caller hears of the end of the loan.
+  std::shared_ptr<BorrowedBody> owner;
+  if (release != nullptr) {
+    const pts_status status =
+        guard(error, [&] { owner = std::make_shared<BorrowedBody>(release, user); });
+    if (status != PTS_OK) {
+      if (out != nullptr) *out = nullptr;
+      release(user);
+      return status;
+    }
+  }
+  return create(out, error, [&] {
+    const LoadedModel& model = model_of(self);
+    const pts_infer_options known = infer_options(options);
+    check_info(info);
+    const auto* bytes = static_cast<const std::uint8_t*>(body);
+    if (size != 0) need(bytes, "body");
+    if (json_size > size) {
+      throw Error(Status::invalid_input,
+                  "the JSON of the request should take " + std::to_string(json_size) +
+                      " bytes, but the whole has only " + std::to_string(size));
+    }
+    const ptsecure::ByteView whole(bytes, size);
+    ptsecure::InferInfo measured;
+    const ptsecure::V2Response response =
+        model.infer_v2(method_name(known), ptsecure::as_text(whole.first(json_size)),
+                       whole.subspan(json_size), std::move(owner), measured);
+    pts_bytes* joined = join(response);
+    fill_info(info, measured, response.json.size());
+    return joined;
+  });
+}
+
+pts_status pts_model_infer_v1(const pts_model* self, const char* request, size_t size,
+                              const pts_infer_options* options, char** out, pts_infer_info* info,
+                              pts_error* error) {
+  return create(out, error, [&] {
+    const LoadedModel& model = model_of(self);
+    const pts_infer_options known = infer_options(options);
+    check_info(info);
+    ptsecure::InferInfo measured;
+    const std::string response =
+        model.infer_v1(method_name(known), {need_text(request, "request"), size}, measured);
+    char* text = new_text(response);
+    fill_info(info, measured, response.size());
+    return text;
   });
 }
 

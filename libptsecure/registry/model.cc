@@ -1,10 +1,12 @@
 #include <charconv>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "libptsecure/registry/registry.hpp"
 #include "libptsecure/value/json_spec.hpp"
 #include "libptsecure/value/tensor.hpp"
+#include "libptsecure/value/v1_json.hpp"
 #include "libptsecure/value/v2_json.hpp"
 
 namespace ptsecure {
@@ -39,6 +41,32 @@ Value zeros(const ValueSpec& spec) {
   Tensor tensor = make_tensor(*spec.dtype, Dims(shape));
   if (const std::size_t size = tensor.nbytes(); size != 0) std::memset(tensor.data, 0, size);
   return tensor;
+}
+
+// Nanoseconds since the last call, or since this was made.
+class Lap {
+ public:
+  std::chrono::nanoseconds operator()() {
+    const auto now = std::chrono::steady_clock::now();
+    return now - std::exchange(last_, now);
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+// The leading extent of the first input of which the signature leaves it free.
+std::uint64_t batch_of(const std::vector<ValueSpec>& specs, const std::vector<NamedValue>& inputs) {
+  for (const ValueSpec& spec : specs) {
+    if (!spec.shape || spec.shape->empty() || spec.shape->front() >= 0) continue;
+    for (const auto& [name, value] : inputs) {
+      const auto* tensor = value.get_if<Tensor>();
+      if (name == spec.name && tensor != nullptr && !tensor->shape.empty()) {
+        return static_cast<std::uint64_t>(tensor->shape[0]);
+      }
+    }
+  }
+  return 1;
 }
 
 }  // namespace
@@ -98,6 +126,37 @@ std::string LoadedModel::infer_json(std::string_view method_name, std::string_vi
   const Value result = infer(method_name, {}, parsed.inputs);
   return v2_response_json(manifest_->name, std::to_string(manifest_->version), parsed.id, result,
                           spec.outputs, parsed.outputs);
+}
+
+V2Response LoadedModel::infer_v2(std::string_view method_name, std::string_view json,
+                                 ByteView binary, std::shared_ptr<TensorOwner> owner,
+                                 InferInfo& info) const {
+  Lap lap;
+  const MethodSpec& spec = method(method_name);
+  V2Request request = parse_v2_request(json, spec.inputs, {}, binary, std::move(owner));
+  info.batch = batch_of(spec.inputs, request.inputs);
+  info.decode = lap();
+  const Value result = infer(method_name, {}, request.inputs);
+  info.run = lap();
+  request.inputs.clear();
+  V2Response response = v2_response(manifest_->name, std::to_string(manifest_->version), request.id,
+                                    result, spec.outputs, request.outputs, request.binary_output);
+  info.encode = lap();
+  return response;
+}
+
+std::string LoadedModel::infer_v1(std::string_view method_name, std::string_view json,
+                                  InferInfo& info) const {
+  Lap lap;
+  const MethodSpec& spec = method(method_name);
+  V1Request request = parse_v1_request(json, spec.inputs);
+  info.batch = batch_of(spec.inputs, request.inputs);
+  info.decode = lap();
+  const Value result = infer(method_name, {}, request.inputs);
+  info.run = lap();
+  std::string response = v1_response(result, spec.outputs, request.rows);
+  info.encode = lap();
+  return response;
 }
 
 std::string LoadedModel::result_json(std::string_view method_name, const Value& result) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -16,6 +17,7 @@
 #include "libptsecure/package/reference.hpp"
 #include "libptsecure/store/store.hpp"
 #include "libptsecure/thread_pool.hpp"
+#include "libptsecure/value/v2_json.hpp"
 #include "libptsecure/value/validate.hpp"
 
 // Publishing, finding, verifying and opening models: what ties crypto, package, keyring, store and
@@ -113,6 +115,14 @@ class Package {
   std::unique_ptr<State> state_;
 };
 
+// What one request was and what it took.
+struct InferInfo {
+  std::uint64_t batch = 1;  // leading extent of the first input that leaves it free
+  std::chrono::nanoseconds decode{};
+  std::chrono::nanoseconds run{};
+  std::chrono::nanoseconds encode{};
+};
+
 // A model ready to run. Thread-safe as EngineModel is.
 class LoadedModel {
  public:
@@ -129,6 +139,11 @@ class LoadedModel {
   Value infer(std::string_view method, std::span<const Value> inputs,
               std::span<const NamedValue> named = {}) const;
   std::string infer_json(std::string_view method, std::string_view request) const;
+  // A V2 request with the binary tensor extension; `owner` as for parse_v2_request().
+  V2Response infer_v2(std::string_view method, std::string_view json, ByteView binary,
+                      std::shared_ptr<TensorOwner> owner, InferInfo& info) const;
+  // A KServe V1 request.
+  std::string infer_v1(std::string_view method, std::string_view json, InferInfo& info) const;
   // The V2 JSON response for what infer() returned.
   std::string result_json(std::string_view method, const Value& result) const;
   std::string example_json() const;

@@ -15,9 +15,7 @@ static_assert(std::endian::native == std::endian::little,
 
 constexpr std::size_t kLengthBytes = 4;
 
-}  // namespace
-
-Tensor raw_to_tensor(DType dtype, const Dims& shape, ByteView raw) {
+void check_size(DType dtype, const Dims& shape, ByteView raw) {
   Tensor probe;
   probe.dtype = dtype;
   probe.shape = shape;
@@ -26,6 +24,27 @@ Tensor raw_to_tensor(DType dtype, const Dims& shape, ByteView raw) {
                                            " data asks for " + std::to_string(probe.nbytes()) +
                                            " bytes, but there are " + std::to_string(raw.size()));
   }
+}
+
+}  // namespace
+
+Tensor raw_to_tensor(DType dtype, const Dims& shape, ByteView raw,
+                     std::shared_ptr<TensorOwner> owner) {
+  // Of BOOL the bytes may have to change; an empty tensor needs no memory of anybody's.
+  const bool aligned = reinterpret_cast<std::uintptr_t>(raw.data()) % dtype_size(dtype) == 0;
+  if (!aligned || dtype == DType::boolean || raw.empty()) return raw_to_tensor(dtype, shape, raw);
+  check_size(dtype, shape, raw);
+  Tensor tensor;
+  tensor.dtype = dtype;
+  tensor.shape = shape;
+  tensor.strides = Tensor::contiguous_strides(shape);
+  tensor.data = const_cast<std::uint8_t*>(raw.data());
+  tensor.owner = std::move(owner);
+  return tensor;
+}
+
+Tensor raw_to_tensor(DType dtype, const Dims& shape, ByteView raw) {
+  check_size(dtype, shape, raw);
   Tensor tensor = make_tensor(dtype, shape);
   if (raw.empty()) return tensor;
   auto* bytes = static_cast<std::uint8_t*>(tensor.data);

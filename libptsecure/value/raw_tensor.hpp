@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +16,10 @@ namespace ptsecure {
 // Status::invalid_input when `raw` isn't exactly as long as the shape says. Bytes of a BOOL tensor
 // other than 0 become 1.
 Tensor raw_to_tensor(DType dtype, const Dims& shape, ByteView raw);
+// The same, but over `raw` itself where its alignment allows; `owner` keeps those bytes, which the
+// tensor's users may write to.
+Tensor raw_to_tensor(DType dtype, const Dims& shape, ByteView raw,
+                     std::shared_ptr<TensorOwner> owner);
 void append_raw(Bytes& out, const Tensor& tensor);
 
 // BYTES: every element is a 4-byte little-endian length and that many bytes. Refuses anything but

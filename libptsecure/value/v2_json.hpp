@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -60,9 +61,11 @@ struct V2Request {
 // only the kinds are taken (bind_inputs() checks the rest). `binary` holds the bytes behind the
 // JSON that inputs with a `binary_data_size` take in turn. Duplicate member names, trailing bytes,
 // invalid UTF-8 and data that doesn't match its shape throw Status::invalid_input, what is over a
-// limit Status::limit_exceeded. The caller bounds the size of `json`.
+// limit Status::limit_exceeded. The caller bounds the size of `json`. With an `owner` tensors lie
+// in `binary` itself where its alignment allows; users of the tensors may write to it then.
 V2Request parse_v2_request(std::string_view json, const std::vector<ValueSpec>& inputs,
-                           const V2Limits& limits = {}, ByteView binary = {});
+                           const V2Limits& limits = {}, ByteView binary = {},
+                           std::shared_ptr<TensorOwner> owner = nullptr);
 
 // A response; `binary` goes behind `json` on the wire and is empty when no output is binary.
 struct V2Response {

@@ -11,6 +11,7 @@
 #include "libptsecure/value/raw_tensor.hpp"
 #include "libptsecure/value/v2_data.hpp"
 #include "libptsecure/value/v2_json.hpp"
+#include "libptsecure/value/v2_text.hpp"
 #include "libptsecure/value/v2_tree.hpp"
 
 namespace ptsecure {
@@ -24,49 +25,6 @@ using nlohmann::json;
 
 [[noreturn]] void over_limit(const std::string& what) {
   throw Error(Status::limit_exceeded, what);
-}
-
-// The place in the text that the parser reads from. Shared with it, so that a handler can take a
-// piece of the text out of its way.
-struct Cursor {
-  const char* begin;
-  const char* at;
-  const char* end;
-};
-
-class CursorIterator {
- public:
-  using iterator_category = std::input_iterator_tag;
-  using value_type = char;
-  using difference_type = std::ptrdiff_t;
-  using pointer = const char*;
-  using reference = char;
-
-  CursorIterator() = default;
-  explicit CursorIterator(Cursor& cursor) : cursor_(&cursor) {}
-
-  char operator*() const { return *cursor_->at; }
-  CursorIterator& operator++() {
-    ++cursor_->at;
-    return *this;
-  }
-  CursorIterator operator++(int) {
-    const CursorIterator before = *this;
-    ++*this;
-    return before;
-  }
-  // Compared with the end only.
-  bool operator==(const CursorIterator&) const { return cursor_->at == cursor_->end; }
-  bool operator!=(const CursorIterator&) const { return cursor_->at != cursor_->end; }
-
- private:
-  Cursor* cursor_ = nullptr;
-};
-
-template <class Handler>
-void parse_json(Cursor& cursor, Handler& handler, bool strict) {
-  json::sax_parse(CursorIterator(cursor), CursorIterator(), &handler, json::input_format_t::json,
-                  strict);
 }
 
 [[noreturn]] void refuse_syntax(const Cursor& cursor, const nlohmann::detail::exception& error) {
@@ -150,8 +108,9 @@ enum class Place {
 // Reads the request; tensors are filled on the way, by a DataHandler on the same text.
 class RequestHandler {
  public:
-  RequestHandler(Cursor& cursor, const V2Limits& limits, ByteView binary)
-      : cursor_(cursor), limits_(limits), binary_(binary) {
+  RequestHandler(Cursor& cursor, const V2Limits& limits, ByteView binary,
+                 std::shared_ptr<TensorOwner> owner)
+      : cursor_(cursor), limits_(limits), binary_(binary), owner_(std::move(owner)) {
     levels_.push_back({Place::document, {}, {}});
   }
 
@@ -460,6 +419,12 @@ class RequestHandler {
     probe.dtype = head.dtype.value_or(DType::uint8);
     probe.shape = head.shape;
     const std::size_t size = probe.nbytes();
+    // Each element becomes an object of its own, far larger than what it was read from.
+    if (!head.dtype && size > limits_.max_list_items) {
+      over_limit("input `" + head.label + "` has " + std::to_string(size) +
+                 " elements of BYTES, but at most " + std::to_string(limits_.max_list_items) +
+                 " are taken");
+    }
     if (size > limits_.max_bytes - used_bytes_) {
       over_limit("the request's tensors are larger than " + std::to_string(limits_.max_bytes) +
                  " bytes");
@@ -488,7 +453,8 @@ class RequestHandler {
     binary_ = binary_.subspan(size);
     V2Elements elements;
     if (described.dtype) {
-      elements.tensor = raw_to_tensor(*described.dtype, described.shape, raw);
+      elements.tensor = owner_ ? raw_to_tensor(*described.dtype, described.shape, raw, owner_)
+                               : raw_to_tensor(*described.dtype, described.shape, raw);
     } else {
       Tensor probe;
       probe.dtype = DType::uint8;
@@ -524,6 +490,7 @@ class RequestHandler {
   Cursor& cursor_;
   const V2Limits& limits_;
   ByteView binary_;
+  std::shared_ptr<TensorOwner> owner_;
   std::size_t used_bytes_ = 0;
   std::vector<Level> levels_;
   std::vector<std::int64_t> extents_;
@@ -534,13 +501,14 @@ class RequestHandler {
 }  // namespace
 
 V2Request parse_v2_request(std::string_view text, const std::vector<ValueSpec>& inputs,
-                           const V2Limits& limits, ByteView binary) {
+                           const V2Limits& limits, ByteView binary,
+                           std::shared_ptr<TensorOwner> owner) {
   // The parser takes a NUL for the end of its input.
   if (text.find('\0') != std::string_view::npos) {
     refuse("the request is not valid JSON: it holds a NUL byte");
   }
   Cursor cursor{text.data(), text.data(), text.data() + text.size()};
-  RequestHandler handler(cursor, limits, binary);
+  RequestHandler handler(cursor, limits, binary, std::move(owner));
   parse_json(cursor, handler, true);
   if (!handler.has_inputs) refuse("the request lacks `inputs`");
   handler.check_binary_used();

@@ -10,23 +10,13 @@
 #include "libptsecure/value/raw_tensor.hpp"
 #include "libptsecure/value/tensor.hpp"
 #include "libptsecure/value/v2_json.hpp"
+#include "libptsecure/value/v2_text.hpp"
 
 namespace ptsecure {
 namespace {
 
 constexpr std::size_t kLongestNumber = 32;
 constexpr std::int64_t kLargestExample = 1 << 24;  // elements
-
-// `text` as a JSON string.
-void append_text(std::string& out, std::string_view text) {
-  try {
-    out += nlohmann::json(text).dump();
-  } catch (const nlohmann::json::type_error&) {
-    throw Error(
-        Status::unsupported,
-        "a string in the response is not UTF-8, which JSON can't hold: ask for binary data");
-  }
-}
 
 template <class T>
 char* append_number(char* at, T value) {
@@ -76,6 +66,18 @@ void append_booleans(std::string& out, ByteView bytes) {
   }
 }
 
+}  // namespace
+
+void append_text(std::string& out, std::string_view text) {
+  try {
+    out += nlohmann::json(text).dump();
+  } catch (const nlohmann::json::type_error&) {
+    throw Error(
+        Status::unsupported,
+        "a string in the response is not UTF-8, which JSON can't hold: ask for binary data");
+  }
+}
+
 void append_tensor_data(std::string& out, const Tensor& tensor) {
   Tensor scratch;
   const ByteView bytes = contiguous_bytes(tensor, scratch);
@@ -111,6 +113,8 @@ void append_tensor_data(std::string& out, const Tensor& tensor) {
       return append_elements<double>(out, bytes);
   }
 }
+
+namespace {
 
 void append_shape(std::string& out, std::span<const std::int64_t> shape) {
   out += '[';

@@ -46,6 +46,7 @@ static void test_no_result(void) {
   pts_apikey_request_init(NULL);
   pts_apikey_result_init(NULL);
   pts_apikeys_destroy(NULL);
+  pts_infer_info_init(NULL);
   pts_cancel_set(NULL);
   CHECK(pts_bytes_data(NULL) == NULL);
   CHECK(pts_bytes_size(NULL) == 0);
@@ -153,6 +154,8 @@ static void test_all_null(void) {
   CHECK(pts_model_example(NULL, NULL, NULL) == refused);
   CHECK(pts_model_infer(NULL, NULL, 0, NULL, NULL, NULL) == refused);
   CHECK(pts_model_infer_json(NULL, NULL, 0, NULL, NULL, NULL) == refused);
+  CHECK(pts_model_infer_v2(NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL) == refused);
+  CHECK(pts_model_infer_v1(NULL, NULL, 0, NULL, NULL, NULL, NULL) == refused);
   CHECK(pts_model_result_json(NULL, NULL, NULL, NULL, NULL) == refused);
   CHECK(pts_package_example(NULL, NULL, NULL) == refused);
   CHECK(pts_model_fork(NULL, NULL, NULL) == refused);

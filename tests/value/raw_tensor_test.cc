@@ -48,6 +48,38 @@ TEST(RawTensor, BooleansBecomeZeroOrOne) {
   EXPECT_EQ(elements_of<std::uint8_t>(tensor), (std::vector<std::uint8_t>{0, 1, 1}));
 }
 
+TEST(RawTensor, LiesInTheBytesWhereTheyAreAligned) {
+  struct Owner : TensorOwner {
+    explicit Owner(int& count) : gone(count) {}
+    ~Owner() override { ++gone; }
+    int& gone;
+  };
+  int gone = 0;
+  alignas(8) std::uint8_t memory[16] = {1};
+  const ByteView bytes(memory);
+  auto owner = std::make_shared<Owner>(gone);
+  {
+    const Tensor whole = raw_to_tensor(DType::int32, Dims{2, 2}, bytes, owner);
+    EXPECT_EQ(whole.data, memory);
+    EXPECT_EQ(whole.strides, (Dims{2, 1}));
+    EXPECT_FALSE(whole.read_only);
+    owner.reset();
+    EXPECT_EQ(gone, 0);
+    EXPECT_EQ(elements_of<std::int32_t>(whole), (std::vector<std::int32_t>{1, 0, 0, 0}));
+  }
+  EXPECT_EQ(gone, 1);
+  for (const auto& [dtype, from, size] :
+       {std::tuple{DType::int32, 2, 8}, {DType::float64, 4, 8}, {DType::boolean, 0, 8}}) {
+    const ByteView part = bytes.subspan(static_cast<std::size_t>(from), 8);
+    const std::int64_t count = size / static_cast<std::int64_t>(dtype_size(dtype));
+    const Tensor copy = raw_to_tensor(dtype, Dims{count}, part, std::make_shared<Owner>(gone));
+    EXPECT_NE(copy.data, part.data());
+  }
+  EXPECT_EQ(gone, 4);
+  expect_error(Status::invalid_input, "20 bytes, but there are 16",
+               [&] { raw_to_tensor(DType::int32, Dims{5}, bytes, std::make_shared<Owner>(gone)); });
+}
+
 TEST(RawStrings, GoBothWays) {
   const std::vector<std::string> words = {"", "ab", std::string("\0\xff", 2)};
   Bytes raw;

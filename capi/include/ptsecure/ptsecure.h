@@ -737,6 +737,41 @@ PTS_API pts_status pts_model_infer(const pts_model* self, const pts_value* const
 PTS_API pts_status pts_model_infer_json(const pts_model* self, const char* request, size_t size,
                                         const pts_infer_options* options, char** out,
                                         pts_error* error);
+
+/* What one request was and what it took. */
+typedef struct pts_infer_info {
+  size_t struct_size;
+  size_t json_size;   /* of the response; what stands behind it is binary data */
+  uint64_t batch;     /* leading extent of the first input of which the signature leaves it free;
+                         else 1 */
+  uint64_t decode_ns; /* reading the request */
+  uint64_t run_ns;    /* checking the inputs and running the model */
+  uint64_t encode_ns; /* writing the response */
+} pts_infer_info;
+
+#define PTS_INFER_INFO_INIT {sizeof(pts_infer_info), 0, 0, 0, 0, 0}
+PTS_API void pts_infer_info_init(pts_infer_info* info);
+
+/* Runs the model on a V2 request with the binary tensor extension: `json_size` bytes of JSON and,
+ * behind them, the bytes of the inputs that have a `binary_data_size`, in turn. *out is the
+ * response, built the same way; outputs are binary where the request asks for it. `info` may be
+ * NULL; it is filled on success.
+ * With a `release` binary inputs are not copied where their place in `body` is aligned to their
+ * elements: the model may write to them, and `body` must stay valid until `release` is called with
+ * `user`. That happens exactly once, on any thread, during the call or after it, and also when the
+ * call fails. A NULL `release` copies: `body` is only read, and only during the call. */
+PTS_API pts_status pts_model_infer_v2(const pts_model* self, void* body, size_t size,
+                                      size_t json_size, const pts_infer_options* options,
+                                      pts_bytes** out, pts_infer_info* info, pts_release_fn release,
+                                      void* user, pts_error* error);
+/* Runs the model on a KServe V1 request of `size` bytes: {"instances": [a value or an object of
+ * inputs per row]} or {"inputs": the value of the only input, or an object of them}, arrays nested
+ * as the tensors are. *out is {"predictions": ...}: per row for instances with several outputs, an
+ * object of outputs; else the output or an object of them. Datatypes come from the model's
+ * signature, which has to be known. `info` as above. */
+PTS_API pts_status pts_model_infer_v1(const pts_model* self, const char* request, size_t size,
+                                      const pts_infer_options* options, char** out,
+                                      pts_infer_info* info, pts_error* error);
 /* A result of this model as the V2 JSON response that pts_model_infer_json would give; the method
  * in `options` is the one that made it. */
 PTS_API pts_status pts_model_result_json(const pts_model* self, const pts_value* result,

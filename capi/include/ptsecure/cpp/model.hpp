@@ -4,6 +4,7 @@
 #define PTSECURE_CPP_MODEL_HPP_
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -32,6 +33,15 @@ struct OpenOptions {
 struct InferOptions {
   std::string method;                    // empty = "forward"
   std::vector<std::string> input_names;  // empty = by position; "" = by position
+};
+
+// What one request was and what it took; see pts_infer_info.
+struct InferInfo {
+  std::size_t json_size = 0;
+  std::uint64_t batch = 1;
+  std::chrono::nanoseconds decode{};
+  std::chrono::nanoseconds run{};
+  std::chrono::nanoseconds encode{};
 };
 
 namespace detail {
@@ -94,6 +104,39 @@ class Model {
       return pts_model_infer_json(get(), request.data(), request.size(), &options, out, error);
     });
   }
+  // A V2 request with the binary tensor extension, see pts_model_infer_v2. With an `owner` binary
+  // inputs may lie in `body` itself, which the owner keeps alive.
+  Bytes infer_v2(void* body, std::size_t size, std::size_t json_size,
+                 std::shared_ptr<const void> owner = nullptr, InferInfo* info = nullptr,
+                 const std::string& method = {}) const {
+    pts_infer_options options = PTS_INFER_OPTIONS_INIT;
+    options.method = detail::or_null(method);
+    pts_infer_info raw = PTS_INFER_INFO_INIT;
+    auto loan = owner ? std::make_unique<BodyOwner>(std::move(owner)) : nullptr;
+    const pts_release_fn release = loan ? &give_back : nullptr;
+    pts_bytes* out = nullptr;
+    detail::run([&](pts_error* error) {
+      return pts_model_infer_v2(get(), body, size, json_size, &options, &out, &raw, release,
+                                loan.release(), error);
+    });
+    Bytes response(out);
+    if (info != nullptr) *info = info_of(raw);
+    return response;
+  }
+  // A KServe V1 request, see pts_model_infer_v1.
+  std::string infer_v1(std::string_view request, InferInfo* info = nullptr,
+                       const std::string& method = {}) const {
+    pts_infer_options options = PTS_INFER_OPTIONS_INIT;
+    options.method = detail::or_null(method);
+    pts_infer_info raw = PTS_INFER_INFO_INIT;
+    // A view of nothing has no data, which isn't what NULL means there.
+    const char* data = request.empty() ? "" : request.data();
+    std::string response = detail::text([&](char** out, pts_error* error) {
+      return pts_model_infer_v1(get(), data, request.size(), &options, out, &raw, error);
+    });
+    if (info != nullptr) *info = info_of(raw);
+    return response;
+  }
   // What infer() returned, as the V2 JSON response that infer_json would give.
   std::string result_json(ValueView result, const std::string& method = {}) const {
     pts_infer_options options = PTS_INFER_OPTIONS_INIT;
@@ -111,6 +154,15 @@ class Model {
   pts_model* get() const noexcept { return handle_.get(); }
 
  private:
+  using BodyOwner = std::shared_ptr<const void>;
+  static InferInfo info_of(const pts_infer_info& raw) {
+    const auto time = [](std::uint64_t ns) {
+      return std::chrono::nanoseconds(static_cast<std::int64_t>(ns));
+    };
+    return {raw.json_size, raw.batch, time(raw.decode_ns), time(raw.run_ns), time(raw.encode_ns)};
+  }
+  static void give_back(void* user) { delete static_cast<BodyOwner*>(user); }
+
   Value infer(const pts_value* const* inputs, std::size_t count,
               const pts_infer_options* options) const {
     return detail::make<Value, pts_value>([&](pts_value** out, pts_error* error) {
