@@ -151,10 +151,10 @@ pts_status pts_store_create_apikey(pts_store* self, const pts_apikey_options* op
                                    const pts_keyring* keys, pts_bytes** out_key, char** out_record,
                                    pts_error* error) {
   return make_key(out_key, out_record, error, [&] {
-    ptsecure::Store& store = need(self, "self").registry.store();
+    const ptsecure::Registry& registry = need(self, "self").registry;
     const pts_apikey_options known = known_part(options, pts_apikey_options PTS_APIKEY_OPTIONS_INIT,
                                                 kFirstKeyOptions, "pts_apikey_options");
-    return ApiKeys(store, need(keys, "keys").ring, CancelToken())
+    return ApiKeys(registry.access(need(keys, "keys").ring, CancelToken()))
         .create(grant_of(known), reason_text(known.reason));
   });
 }
@@ -163,8 +163,8 @@ pts_status pts_store_rotate_apikey(pts_store* self, const char* id, uint64_t gra
                                    const char* reason, const pts_keyring* keys, pts_bytes** out_key,
                                    char** out_record, pts_error* error) {
   return make_key(out_key, out_record, error, [&] {
-    ptsecure::Store& store = need(self, "self").registry.store();
-    return ApiKeys(store, need(keys, "keys").ring, CancelToken())
+    const ptsecure::Registry& registry = need(self, "self").registry;
+    return ApiKeys(registry.access(need(keys, "keys").ring, CancelToken()))
         .rotate(need_text(id, "id"), grace_seconds, reason_text(reason));
   });
 }
@@ -172,17 +172,17 @@ pts_status pts_store_rotate_apikey(pts_store* self, const char* id, uint64_t gra
 pts_status pts_store_list_apikeys(pts_store* self, const pts_keyring* keys, char** out,
                                   pts_error* error) {
   return create(out, error, [&] {
-    ptsecure::Store& store = need(self, "self").registry.store();
-    return new_text(ApiKeys(store, need(keys, "keys").ring, CancelToken()).list());
+    const ptsecure::Registry& registry = need(self, "self").registry;
+    return new_text(ApiKeys(registry.access(need(keys, "keys").ring, CancelToken())).list());
   });
 }
 
 pts_status pts_store_show_apikey(pts_store* self, const char* id, const pts_keyring* keys,
                                  char** out, pts_error* error) {
   return create(out, error, [&] {
-    ptsecure::Store& store = need(self, "self").registry.store();
+    const ptsecure::Registry& registry = need(self, "self").registry;
     return new_text(
-        ApiKeys(store, need(keys, "keys").ring, CancelToken()).show(need_text(id, "id")));
+        ApiKeys(registry.access(need(keys, "keys").ring, CancelToken())).show(need_text(id, "id")));
   });
 }
 
@@ -190,8 +190,8 @@ pts_status pts_store_set_apikey_state(pts_store* self, const char* id, const cha
                                       const char* reason, const pts_keyring* keys,
                                       pts_error* error) {
   return guard(error, [&] {
-    ptsecure::Store& store = need(self, "self").registry.store();
-    ApiKeys(store, need(keys, "keys").ring, CancelToken())
+    const ptsecure::Registry& registry = need(self, "self").registry;
+    ApiKeys(registry.access(need(keys, "keys").ring, CancelToken()))
         .set_state(need_text(id, "id"), state_of(need_text(state, "state")), reason_text(reason));
   });
 }

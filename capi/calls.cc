@@ -1,5 +1,6 @@
 #include "capi/calls.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "capi/guard.hpp"
@@ -31,6 +32,17 @@ std::map<std::string, std::string> labels_of(const pts_publish_options& options)
     }
   }
   return labels;
+}
+
+Expected expected_of(const pts_open_options& options) {
+  Expected expected;
+  expected.min_sequence = options.min_sequence;
+  if (options.max_age_s != 0) {
+    constexpr std::uint64_t kCentury = 100ULL * 366 * 24 * 3600;
+    expected.max_age = static_cast<std::int64_t>(std::min(options.max_age_s, kCentury));
+  }
+  if (options.manifest != nullptr) expected.manifest = parse_digest(options.manifest, "manifest");
+  return expected;
 }
 
 }  // namespace
@@ -84,6 +96,12 @@ PublishOptions publish_options(const pts_publish_options* given, ProgressRelay& 
 }
 
 OpenOptions open_options(const pts_open_options* given, ProgressRelay& relay) {
+  OpenOptions options = open_options(given);
+  options.progress = relay.progress();
+  return options;
+}
+
+OpenOptions open_options(const pts_open_options* given) {
   const pts_open_options known = known_part(given, pts_open_options PTS_OPEN_OPTIONS_INIT,
                                             kFirstOpenOptions, "pts_open_options");
   if (known.verify != PTS_VERIFY_SIGNED && known.verify != PTS_VERIFY_AEAD) {
@@ -101,9 +119,20 @@ OpenOptions open_options(const pts_open_options* given, ProgressRelay& relay) {
   options.intra_op_threads = forked_with_libtorch() ? 1 : known.intra_op_threads;
   options.warm_up_runs = known.warm_up_runs;
   options.torch_dir = text_or_empty(known.torch_dir);
-  options.progress = relay.progress();
   options.cancel = token_of(known.cancel);
+  options.expected = expected_of(known);
   return options;
+}
+
+CheckSink check_sink(pts_check_fn check, void* user) {
+  if (check == nullptr) return {};
+  return [check, user](const std::string& name, Status status, const std::string& detail) {
+    char line[PTS_ERROR_MESSAGE_SIZE];
+    one_line(detail, line, sizeof(line));
+    if (check(user, name.c_str(), static_cast<pts_status>(status), line) != 0) {
+      throw Error(Status::cancelled, "the check callback ended the verification");
+    }
+  };
 }
 
 }  // namespace ptsecure::capi

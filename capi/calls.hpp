@@ -36,6 +36,8 @@ class ProgressRelay {
 
 CancelToken token_of(const pts_cancel* cancel) noexcept;
 PublishOptions publish_options(const pts_publish_options* given, ProgressRelay& relay);
+OpenOptions open_options(const pts_open_options* given);
 OpenOptions open_options(const pts_open_options* given, ProgressRelay& relay);
+CheckSink check_sink(pts_check_fn check, void* user);
 
 }  // namespace ptsecure::capi

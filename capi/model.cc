@@ -171,7 +171,7 @@ pts_status pts_model_open(pts_store* store, const char* reference, const pts_key
     const ptsecure::Keyring& ring = need(keys, "keys").ring;
     ProgressRelay relay(progress, user);
     const OpenOptions known = open_options(options, relay);
-    const auto package = registry.fetch(need_text(reference, "reference"), ring, known.cancel);
+    const auto package = registry.fetch(need_text(reference, "reference"), ring, known);
     return load(*package, known, relay);
   });
 }

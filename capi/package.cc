@@ -2,7 +2,6 @@
 #include "capi/guard.hpp"
 
 using namespace ptsecure::capi;
-using ptsecure::CancelToken;
 using ptsecure::Error;
 using ptsecure::OpenOptions;
 using ptsecure::Package;
@@ -14,25 +13,14 @@ const Package& package_of(const pts_package* self) {
   return *need(self, "self").package;
 }
 
-ptsecure::CheckSink check_sink(pts_check_fn check, void* user) {
-  if (check == nullptr) return {};
-  return [check, user](const std::string& name, Status status, const std::string& detail) {
-    char line[PTS_ERROR_MESSAGE_SIZE];
-    one_line(detail, line, sizeof(line));
-    if (check(user, name.c_str(), static_cast<pts_status>(status), line) != 0) {
-      throw Error(Status::cancelled, "the check callback ended the verification");
-    }
-  };
-}
-
 }  // namespace
 
 pts_status pts_store_fetch(pts_store* self, const char* reference, const pts_keyring* keys,
-                           const pts_cancel* cancel, pts_package** out, pts_error* error) {
+                           const pts_open_options* options, pts_package** out, pts_error* error) {
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
     const ptsecure::Keyring& ring = need(keys, "keys").ring;
-    auto package = registry.fetch(need_text(reference, "reference"), ring, token_of(cancel));
+    auto package = registry.fetch(need_text(reference, "reference"), ring, open_options(options));
     const std::uint64_t size = package->manifest().own_payload().plaintext_size;
     return new pts_package{std::move(package), size};
   });

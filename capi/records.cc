@@ -1,10 +1,14 @@
+#include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "capi/calls.hpp"
 #include "capi/guard.hpp"
-#include "capi/handles.hpp"
+#include "libptsecure/crypto/base64url.hpp"
 
 using namespace ptsecure::capi;
+using nlohmann::ordered_json;
 using ptsecure::CancelToken;
 using ptsecure::Error;
 using ptsecure::Keyring;
@@ -26,16 +30,48 @@ std::string reason_text(const char* reason) {
   return std::string(check_utf8(text_or_empty(reason), "reason"));
 }
 
-std::string aliases_json(const std::vector<ptsecure::AliasInfo>& aliases) {
-  auto list = nlohmann::ordered_json::array();
-  for (const ptsecure::AliasInfo& alias : aliases) {
-    list.push_back({{"alias", alias.alias},
-                    {"version", alias.version},
-                    {"sequence", alias.sequence},
-                    {"time", alias.time},
-                    {"reason", alias.reason}});
+ordered_json to_json(const ptsecure::AliasInfo& alias) {
+  const bool deleted = alias.version == 0;
+  ordered_json out{{"alias", alias.alias},
+                   {"version", deleted ? ordered_json() : ordered_json(alias.version)},
+                   {"sequence", alias.sequence},
+                   {"time", alias.time},
+                   {"reason", alias.reason}};
+  if (deleted) {
+    out["deleted"] = true;
+  } else {
+    out["manifest"] = ptsecure::base64url_encode(alias.manifest);
   }
-  return list.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  out["record"] = ptsecure::base64url_encode(alias.record);
+  out["signer"] = alias.signer;
+  out["signer_trusted"] = alias.signer_trusted;
+  return out;
+}
+
+ordered_json to_json(const std::vector<ptsecure::AliasInfo>& aliases) {
+  auto list = ordered_json::array();
+  for (const ptsecure::AliasInfo& alias : aliases) list.push_back(to_json(alias));
+  return list;
+}
+
+char* new_json(const ordered_json& json) {
+  return new_text(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+// "12:DIGEST"; NULL = none.
+std::optional<ptsecure::RecordMark> head_of(const char* text) {
+  if (text == nullptr) return std::nullopt;
+  const std::string_view head = text;
+  const std::size_t colon = std::min(head.find(':'), head.size());
+  ptsecure::RecordMark mark;
+  const auto read = std::from_chars(head.data(), head.data() + colon, mark.sequence);
+  if (read.ec != std::errc() || read.ptr != head.data() + colon || colon == head.size() ||
+      mark.sequence == 0) {
+    throw Error(Status::invalid_argument,
+                "a head of the log is written SEQUENCE:DIGEST, as `log verify` prints it");
+  }
+  mark.digest = ptsecure::parse_digest(head.substr(colon + 1), "the digest of a head");
+  return mark;
 }
 
 }  // namespace
@@ -51,12 +87,74 @@ pts_status pts_store_set_alias(pts_store* self, const char* name, const char* al
   });
 }
 
+pts_status pts_store_rollback_alias(pts_store* self, const char* name, const char* alias,
+                                    uint64_t version, const char* reason, const pts_keyring* keys,
+                                    uint64_t* out_version, pts_error* error) {
+  if (out_version != nullptr) *out_version = 0;
+  return guard(error, [&] {
+    const Registry& registry = need(self, "self").registry;
+    const Keyring& ring = need(keys, "keys").ring;
+    const std::uint64_t now = registry.roll_back(need_text(name, "name"), text_or_empty(alias),
+                                                 version, reason_text(reason), ring, CancelToken());
+    if (out_version != nullptr) *out_version = now;
+  });
+}
+
+pts_status pts_store_delete_alias(pts_store* self, const char* name, const char* alias,
+                                  const char* reason, const pts_keyring* keys, pts_error* error) {
+  return guard(error, [&] {
+    const Registry& registry = need(self, "self").registry;
+    const Keyring& ring = need(keys, "keys").ring;
+    registry.delete_alias(need_text(name, "name"), need_text(alias, "alias"), reason_text(reason),
+                          ring, CancelToken());
+  });
+}
+
+pts_status pts_store_show_alias(pts_store* self, const char* name, const char* alias,
+                                const pts_keyring* keys, char** out, pts_error* error) {
+  return create(out, error, [&] {
+    const Registry& registry = need(self, "self").registry;
+    const Keyring& ring = need(keys, "keys").ring;
+    return new_json(to_json(
+        registry.alias(need_text(name, "name"), need_text(alias, "alias"), ring, CancelToken())));
+  });
+}
+
+pts_status pts_store_alias_history(pts_store* self, const char* name, const char* alias,
+                                   const pts_keyring* keys, char** out, pts_error* error) {
+  return create(out, error, [&] {
+    const Registry& registry = need(self, "self").registry;
+    const Keyring& ring = need(keys, "keys").ring;
+    return new_json(to_json(registry.alias_history(
+        need_text(name, "name"), need_text(alias, "alias"), ring, CancelToken())));
+  });
+}
+
+pts_status pts_store_log(pts_store* self, const pts_keyring* keys, uint64_t first, uint64_t limit,
+                         char** out, pts_error* error) {
+  return create(out, error, [&] {
+    const Registry& registry = need(self, "self").registry;
+    return new_text(registry.log_json(need(keys, "keys").ring, first, limit, CancelToken()));
+  });
+}
+
+pts_status pts_store_verify_log(pts_store* self, const pts_keyring* keys, const char* head,
+                                const pts_cancel* cancel, pts_check_fn check, void* user,
+                                pts_error* error) {
+  return guard(error, [&] {
+    const Registry& registry = need(self, "self").registry;
+    const std::optional<Error> failed = registry.verify_log(
+        need(keys, "keys").ring, head_of(head), check_sink(check, user), token_of(cancel));
+    if (failed) throw Error(*failed);
+  });
+}
+
 pts_status pts_store_list_aliases(pts_store* self, const char* name, const pts_keyring* keys,
                                   char** out, pts_error* error) {
   return create(out, error, [&] {
     const Registry& registry = need(self, "self").registry;
     const Keyring& ring = need(keys, "keys").ring;
-    return new_text(aliases_json(registry.aliases(need_text(name, "name"), ring, CancelToken())));
+    return new_json(to_json(registry.aliases(need_text(name, "name"), ring, CancelToken())));
   });
 }
 

@@ -49,8 +49,10 @@ pts_store* open(const char* uri, const pts_store_options* given) {
   options.connect_timeout = timeout(known.connect_timeout_ms, "connect_timeout_ms");
   options.operation_timeout = timeout(known.operation_timeout_ms, "operation_timeout_ms");
   options.log = log_sink(known.log, known.log_user);
-  return new pts_store{
-      ptsecure::Registry(ptsecure::open_store(need_text(uri, "uri"), options), known.threads)};
+  auto store = ptsecure::open_store(need_text(uri, "uri"), options);
+  std::shared_ptr<const ptsecure::StateFile> state;
+  if (known.state != nullptr) state = std::make_shared<const ptsecure::StateFile>(known.state);
+  return new pts_store{ptsecure::Registry(std::move(store), known.threads, state)};
 }
 
 std::string describe(const ptsecure::Registry& registry) {

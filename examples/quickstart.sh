@@ -45,7 +45,7 @@ else
   store=${address/\/\?//quickstart?}
   echo "$store"
 fi
-export PTSECURE_STORE=$store PTSECURE_KEYS=$work/keys.jwks
+export PTSECURE_STORE=$store PTSECURE_KEYS=$work/keys.jwks PTSECURE_STATE=$work/state.json
 
 say "1. Keys: one pair to sign with, one to wrap content keys for"
 if [[ -f $PTSECURE_KEYS ]]; then
@@ -77,12 +77,12 @@ python3 "$digits/show.py" "$answers" "$images" "$digits/heldout_labels.npy"
 
 say "To try next:"
 if [[ $kind == folder ]]; then
-  echo "  export PATH=\$PWD/build/bin:\$PATH PTSECURE_STORE=$PTSECURE_STORE PTSECURE_KEYS=$PTSECURE_KEYS"
+  echo "  export PATH=\$PWD/build/bin:\$PATH PTSECURE_STORE=$PTSECURE_STORE PTSECURE_KEYS=$PTSECURE_KEYS PTSECURE_STATE=$PTSECURE_STATE"
   echo "  ptsecure show digits"
   echo "  ptsecure verify digits@production"
   echo "  ptsecure infer digits --input $digits/request.json"
 elif [[ -n $uri ]]; then
-  echo "  export PATH=\$PWD/build/bin:\$PATH PTSECURE_STORE='<your URI>' PTSECURE_KEYS=$PTSECURE_KEYS"
+  echo "  export PATH=\$PWD/build/bin:\$PATH PTSECURE_STORE='<your URI>' PTSECURE_KEYS=$PTSECURE_KEYS PTSECURE_STATE=$PTSECURE_STATE"
   echo "  ptsecure show digits"
   echo "  ptsecure verify digits@production"
   echo "  ptsecure copy digits --to ./a-folder"

@@ -1,4 +1,5 @@
-"""One real mongod for all tests of a run; each takes a database of its own."""
+"""One real mongod for all tests of a run, each with a database of its own, and one state folder:
+what the command remembers of the stores it used must not outlive them."""
 
 import subprocess
 import sys
@@ -6,6 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        patch.delenv("PTSECURE_STATE", raising=False)
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -16,6 +17,8 @@ namespace cli {
 struct Common {
   std::string store;
   std::string keys;
+  std::string state;  // empty = the default file
+  bool no_state = false;
   bool json = false;
   bool quiet = false;
   bool allow_group_read = false;
@@ -23,10 +26,25 @@ struct Common {
   std::function<void()> run;
 
   pts::Store open_store() const;
+  // Another store than --store.
+  pts::Store open_store(const std::string& uri) const;
+  // Empty with --no-state.
+  std::string state_file() const;
   pts::Keyring open_keys() const;
   // Another keyring file than --keys.
   pts::Keyring open_keys(const std::string& path) const;
   bool show_progress() const { return !json && !quiet; }
+};
+
+// What a reference must come up to: --manifest, --min-sequence, --max-age.
+struct Expected {
+  std::string manifest;
+  std::uint64_t min_sequence = 0;
+  std::int64_t max_age = 0;  // seconds
+
+  void add_to(CLI::App& verb);
+  // The options of an open that Ctrl-C ends.
+  pts::OpenOptions options(const Common& common) const;
 };
 
 // A wrong command line that CLI11 can't see; exit code 2.
@@ -35,7 +53,9 @@ struct UsageError : std::runtime_error {
 };
 
 void add_key_commands(CLI::App& app, Common& common);      // keygen, keys
-void add_publish_commands(CLI::App& app, Common& common);  // publish, import, copy, alias
+void add_publish_commands(CLI::App& app, Common& common);  // publish, import, copy
+void add_alias_commands(CLI::App& app, Common& common);    // alias, rollback, history
+void add_log_commands(CLI::App& app, Common& common);      // log, state
 void add_show_commands(CLI::App& app, Common& common);     // list, show, verify, version
 void add_infer_commands(CLI::App& app, Common& common);    // infer, export
 void add_apikey_commands(CLI::App& app, Common& common);   // apikey

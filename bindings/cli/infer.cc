@@ -14,6 +14,7 @@ struct InferArguments {
   std::string verify = "signed";
   std::string device;
   std::string folder;
+  Expected expected;
 };
 
 pts::Verify verify_level(const std::string& name) {
@@ -46,10 +47,9 @@ std::string infer_npy(const pts::Model& model, const InferArguments& arguments) 
 void infer(const Common& common, const InferArguments& arguments) {
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
-  pts::OpenOptions options;
+  pts::OpenOptions options = arguments.expected.options(common);
   options.verify = verify_level(arguments.verify);
   options.device = arguments.device;
-  options.cancel = &common.cancel;
   std::string request;
   const bool npy = is_npy(arguments.inputs.front());
   if (!npy) {
@@ -67,12 +67,11 @@ void infer(const Common& common, const InferArguments& arguments) {
 }
 
 void export_parts(const Common& common, const InferArguments& arguments) {
-  pts::OpenOptions options;
-  options.cancel = &common.cancel;
+  pts::OpenOptions options = arguments.expected.options(common);
   ProgressBar bar("exporting " + arguments.reference, common.show_progress());
   options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
   common.open_store()
-      .fetch(arguments.reference, common.open_keys(), &common.cancel)
+      .fetch(arguments.reference, common.open_keys(), options)
       .export_to(arguments.folder, options);
   bar.clear();
   if (!common.json) std::cout << "wrote " << arguments.folder << '\n';

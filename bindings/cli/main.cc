@@ -57,19 +57,27 @@ int run(int argc, char** argv) {
   app.set_help_all_flag("--help-all", "Help of every verb");
   app.set_version_flag("--version", std::string("ptsecure ") + pts_version());
   app.footer(
-      "Environment: PTSECURE_STORE, PTSECURE_KEYS, PTSECURE_PASSPHRASE, PTSECURE_TORCH_DIR.\n"
+      "Environment: PTSECURE_STORE, PTSECURE_KEYS, PTSECURE_STATE, PTSECURE_PASSPHRASE, "
+      "PTSECURE_TORCH_DIR.\n"
       "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not trusted or damaged, 5 no key, 6 "
       "store unreachable.");
   Common common;
   app.add_option("--store", common.store, "Folder, file:///path or mongodb://host/database")
       ->envname("PTSECURE_STORE");
   app.add_option("--keys", common.keys, "Keyring file (JWK Set)")->envname("PTSECURE_KEYS");
+  app.add_option("--state", common.state,
+                 "File that remembers what a store has shown (default: below $XDG_STATE_HOME)")
+      ->envname("PTSECURE_STATE");
+  app.add_flag("--no-state", common.no_state,
+               "Remember nothing: old records that were once valid are believed");
   app.add_flag("--json", common.json, "Print JSON, for machines");
   app.add_flag("-q,--quiet", common.quiet, "No progress bars");
   app.add_flag("--allow-group-read", common.allow_group_read,
                "Accept private keyring files that their group may read");
   add_key_commands(app, common);
   add_publish_commands(app, common);
+  add_alias_commands(app, common);
+  add_log_commands(app, common);
   add_show_commands(app, common);
   add_infer_commands(app, common);
   add_apikey_commands(app, common);
@@ -119,7 +127,41 @@ pts::Store Common::open_store() const {
         "this needs a store: give --store URI or set PTSECURE_STORE (a folder, or "
         "mongodb://host/database)");
   }
-  return pts::Store::open(store);
+  return open_store(store);
+}
+
+pts::Store Common::open_store(const std::string& uri) const {
+  pts::StoreOptions options;
+  options.state = state_file();
+  return pts::Store::open(uri, options);
+}
+
+std::string Common::state_file() const {
+  if (no_state) return {};
+  return state.empty() ? pts::default_state_path() : state;
+}
+
+void Expected::add_to(CLI::App& verb) {
+  const std::map<std::string, std::int64_t> units = {
+      {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+  verb.add_option("--manifest", manifest,
+                  "Only a version with this manifest (SHA-256, see `alias show`)");
+  verb.add_option("--min-sequence", min_sequence,
+                  "Only with an alias whose last record has at least this sequence");
+  verb.add_option("--max-age", max_age,
+                  "Only with an alias that was set within this time: 3600, 90m, 24h, 7d")
+      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_OPTIONAL));
+}
+
+pts::OpenOptions Expected::options(const Common& common) const {
+  if (max_age < 0)
+    throw UsageError("--max-age is a length of time, not " + std::to_string(max_age));
+  pts::OpenOptions options;
+  options.cancel = &common.cancel;
+  options.manifest = manifest;
+  options.min_sequence = min_sequence;
+  options.max_age = std::chrono::seconds(max_age);
+  return options;
 }
 
 std::string read_file(const std::string& path) {

@@ -20,8 +20,6 @@ struct PublishArguments {
   std::string sha256;
   std::string target;
   std::string target_keys;
-  std::string reason;
-  std::uint64_t version = 0;
 };
 
 std::map<std::string, std::string> parse_labels(const std::vector<std::string>& labels) {
@@ -88,7 +86,7 @@ void import_model(const Common& common, const PublishArguments& arguments) {
 
 void copy(const Common& common, const PublishArguments& arguments) {
   const pts::Store source = common.open_store();
-  const pts::Store target = pts::Store::open(arguments.target);
+  const pts::Store target = common.open_store(arguments.target);
   const pts::Keyring keys = common.open_keys();
   const pts::Keyring target_keys =
       arguments.target_keys.empty() ? common.open_keys() : common.open_keys(arguments.target_keys);
@@ -101,26 +99,6 @@ void copy(const Common& common, const PublishArguments& arguments) {
   const std::uint64_t version = source.copy(arguments.name, keys, target, target_keys, options);
   report(common, arguments.name.substr(0, arguments.name.find_first_of("/@")), version,
          arguments.alias);
-}
-
-void set_alias(const Common& common, const PublishArguments& arguments) {
-  common.open_store().set_alias(arguments.name, arguments.alias, arguments.version,
-                                common.open_keys(), arguments.reason);
-  report(common, arguments.name, arguments.version, arguments.alias);
-}
-
-void list_aliases(const Common& common, const PublishArguments& arguments) {
-  const std::string text = common.open_store().list_aliases(arguments.name, common.open_keys());
-  if (common.json) {
-    std::cout << text << '\n';
-    return;
-  }
-  for (const auto& alias : nlohmann::json::parse(text)) {
-    std::cout << arguments.name << '@' << alias.at("alias").get<std::string>() << "  version "
-              << alias.at("version") << "  sequence " << alias.at("sequence") << "  "
-              << alias.at("time").get<std::string>() << "  "
-              << alias.at("reason").get<std::string>() << '\n';
-  }
 }
 
 void add_publish(CLI::App& app, Common& common) {
@@ -178,33 +156,12 @@ void add_copy(CLI::App& app, Common& common) {
       [&common, arguments] { common.run = [&common, arguments] { copy(common, *arguments); }; });
 }
 
-void add_alias(CLI::App& app, Common& common) {
-  const auto arguments = std::make_shared<PublishArguments>();
-  CLI::App* alias = app.add_subcommand("alias", "Point aliases at versions, and list them");
-  alias->require_subcommand(1);
-  CLI::App* set =
-      alias->add_subcommand("set", "Point an alias at a version, as a new signed record");
-  set->add_option("NAME", arguments->name, "Model name")->required();
-  set->add_option("ALIAS", arguments->alias, "Alias")->required();
-  set->add_option("VERSION", arguments->version, "Version number")->required();
-  set->add_option("--reason", arguments->reason, "Why, for the record");
-  set->callback([&common, arguments] {
-    common.run = [&common, arguments] { set_alias(common, *arguments); };
-  });
-  CLI::App* list = alias->add_subcommand("list", "List a model's aliases, verified");
-  list->add_option("NAME", arguments->name, "Model name")->required();
-  list->callback([&common, arguments] {
-    common.run = [&common, arguments] { list_aliases(common, *arguments); };
-  });
-}
-
 }  // namespace
 
 void add_publish_commands(CLI::App& app, Common& common) {
   add_publish(app, common);
   add_import(app, common);
   add_copy(app, common);
-  add_alias(app, common);
 }
 
 }  // namespace cli

@@ -16,6 +16,7 @@ struct ShowArguments {
   std::string after;
   std::uint64_t limit = 0;
   bool example = false;
+  Expected expected;
 };
 
 // Rows of text in columns, the last one ragged.
@@ -115,7 +116,9 @@ void show(const Common& common, const ShowArguments& arguments) {
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
   if (arguments.example) {
-    std::cout << store.fetch(arguments.reference, keys, &common.cancel).example() << '\n';
+    std::cout
+        << store.fetch(arguments.reference, keys, arguments.expected.options(common)).example()
+        << '\n';
     return;
   }
   const std::string text = store.show(arguments.reference, keys);
@@ -144,8 +147,7 @@ void show(const Common& common, const ShowArguments& arguments) {
 void verify(const Common& common, const ShowArguments& arguments) {
   auto checks = ordered_json::array();
   ProgressBar bar("verifying " + arguments.reference, common.show_progress());
-  pts::OpenOptions options;
-  options.cancel = &common.cancel;
+  pts::OpenOptions options = arguments.expected.options(common);
   options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
   const auto on_check = [&](const char* check, pts_status status, const char* detail) {
     checks.push_back({{"check", check}, {"status", pts_status_name(status)}, {"detail", detail}});
@@ -196,6 +198,7 @@ void add_show_commands(CLI::App& app, Common& common) {
   CLI::App* verify_verb =
       app.add_subcommand("verify", "Verify everything that is stored about a version");
   verify_verb->add_option("REF", arguments->reference, "NAME, NAME/7 or NAME@alias")->required();
+  arguments->expected.add_to(*verify_verb);
   verify_verb->callback(
       [&common, arguments] { common.run = [&common, arguments] { verify(common, *arguments); }; });
   CLI::App* version =

@@ -235,7 +235,7 @@ func (s *Store) SetKeyStatus(ctx context.Context, reference string, status KeySt
 func (s *Store) Fetch(ctx context.Context, reference string, keys *Keyring) (*Package, error) {
 	var object *raw.Package
 	err := s.transfer(ctx, keys, func(store *raw.Store, ring *raw.Keyring, cancel *raw.Cancel) (err error) {
-		object, err = raw.StoreFetch(store, reference, ring, cancel)
+		object, err = raw.StoreFetch(store, reference, ring, &raw.OpenOptions{Cancel: cancel})
 		return err
 	})
 	if err != nil {

@@ -193,6 +193,14 @@ bool Keyring::can_sign(RecordKind kind, std::string_view name) const {
   });
 }
 
+bool Keyring::trusts(std::span<const RecordKind> kinds, std::string_view name,
+                     std::string_view kid) const {
+  return std::any_of(entries().begin(), entries().end(), [&](const Entry& entry) {
+    return entry.use == Entry::Use::sign && entry.key.kid() == kid &&
+           entry.policy.allows(kinds, name);
+  });
+}
+
 std::string Keyring::sign(std::span<const RecordKind> kinds, std::string_view name,
                           ByteView payload) const {
   for (const RecordKind& kind : kinds) {

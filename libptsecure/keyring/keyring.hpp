@@ -83,6 +83,8 @@ class Keyring {
     return sign(std::span<const RecordKind>(&kind, 1), name, payload);
   }
   bool can_sign(RecordKind kind, std::string_view name) const;
+  // Whether verify() takes signatures of this kid for these kinds and this name at all.
+  bool trusts(std::span<const RecordKind> kinds, std::string_view name, std::string_view kid) const;
 
   // Verifies a record and returns its payload bytes. Only a key of this keyring, found by kid,
   // whose policy lists one of `kinds` and a pattern matching `name`, counts; the JWS typ must be

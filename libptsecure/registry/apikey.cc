@@ -12,6 +12,7 @@
 #include "libptsecure/keyring/key_policy.hpp"
 #include "libptsecure/package/manifest.hpp"
 #include "libptsecure/package/reference.hpp"
+#include "libptsecure/registry/log.hpp"
 
 namespace ptsecure {
 namespace {
@@ -283,9 +284,10 @@ struct ApiKeys::Known {
 
 ApiKeys::Known ApiKeys::read(const std::string& id) const {
   check_id(id);
-  auto chain = Records(store_, keys_, cancel_).all(apikey_subject(id));
+  auto chain = access_.records().all(apikey_subject(id));
   if (chain.empty()) {
-    throw Error(Status::not_found, "there is no API key '" + id + "' in " + store_.display_uri() +
+    throw Error(Status::not_found, "there is no API key '" + id + "' in " +
+                                       access_.store.display_uri() +
                                        "; list the keys to see what there is");
   }
   ApiKeyBody body;
@@ -295,19 +297,21 @@ ApiKeys::Known ApiKeys::read(const std::string& id) const {
 
 std::string ApiKeys::append(const std::string& id, const std::optional<ChainRecord>& last,
                             const ApiKeyBody& body, const std::string& reason) const {
+  LogBody change;
+  change.what = kLogApiKey;
   const ChainRecord record =
-      Records(store_, keys_, cancel_).append(apikey_subject(id), last, body.to_json(), reason);
+      append_logged(access_, apikey_subject(id), last, body.to_json(), reason, change);
   return shown(id, body, record.head).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 NewApiKey ApiKeys::create(const ApiKeyGrant& grant, const std::string& reason) const {
   grant.check();
-  if (!keys_.can_sign(RecordKind::apikey, "*")) {
+  if (!access_.keys.can_sign(RecordKind::apikey, "*")) {
     throw Error(Status::no_key,
                 "the keyring holds no private key that may sign API keys for every name (\"*\"); "
                 "use an operator's keyring");
   }
-  store_.ensure_created(cancel_);
+  ensure_created(access_);
   const SecretBytes secret = SecretBytes::random(kSecretBytes);
   ApiKeyBody body;
   body.grant = grant;
@@ -361,7 +365,7 @@ std::string ApiKeys::show(const std::string& id) const {
 
 std::string ApiKeys::list() const {
   ordered_json list = ordered_json::array();
-  for (const std::string& id : store_.chains({"apikey"}, cancel_)) {
+  for (const std::string& id : access_.store.chains({"apikey"}, access_.cancel)) {
     try {
       const Known known = read(id);
       list.push_back(shown(id, known.body, known.last.head));

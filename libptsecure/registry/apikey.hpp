@@ -10,7 +10,7 @@
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/keyring/keyring.hpp"
-#include "libptsecure/registry/records.hpp"
+#include "libptsecure/registry/access.hpp"
 #include "libptsecure/store/store.hpp"
 
 // API keys: what clients show to a server. The store holds one chain of signed records per key,
@@ -95,8 +95,7 @@ struct NewApiKey {
 // Making and changing API keys, by an operator's keyring.
 class ApiKeys {
  public:
-  ApiKeys(Store& store, const Keyring& keys, const CancelToken& cancel)
-      : store_(store), keys_(keys), cancel_(cancel) {}
+  explicit ApiKeys(const Access& access) : access_(access) {}
 
   NewApiKey create(const ApiKeyGrant& grant, const std::string& reason) const;
   NewApiKey rotate(const std::string& id, std::uint64_t grace_seconds,
@@ -112,9 +111,7 @@ class ApiKeys {
   std::string append(const std::string& id, const std::optional<ChainRecord>& last,
                      const ApiKeyBody& body, const std::string& reason) const;
 
-  Store& store_;
-  const Keyring& keys_;
-  const CancelToken& cancel_;
+  Access access_;
 };
 
 }  // namespace ptsecure

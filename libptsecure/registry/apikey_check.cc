@@ -36,7 +36,7 @@ bool about_records(Status status) {
 
 struct Entry {
   std::uint64_t head = 0;          // the number of its last record, as the store says
-  std::optional<ChainPoint> seen;  // as far as its records are verified
+  std::optional<RecordMark> seen;  // as far as its records are verified
   ApiKeyBody body;                 // what they say; with `seen`
   std::optional<Error> refused;    // what is wrong with its records
 
@@ -187,7 +187,7 @@ struct ApiKeyChecker::State {
 
   // Reads the records of a key that are new, or says what is wrong with them.
   void read(const std::string& id) {
-    std::optional<ChainPoint> seen;
+    std::optional<RecordMark> seen;
     ApiKeyBody body;
     std::uint64_t head = 0;
     {

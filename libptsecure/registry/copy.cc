@@ -6,7 +6,9 @@ namespace ptsecure {
 std::uint64_t Registry::copy(std::string_view reference, const Keyring& keys,
                              const Registry& target, const Keyring& target_keys,
                              const PublishOptions& options) const {
-  const auto package = fetch(reference, keys, options.cancel);
+  OpenOptions open;
+  open.cancel = options.cancel;
+  const auto package = fetch(reference, keys, open);
   const Manifest& source = package->manifest();
   if (source.shares_program()) {
     const PayloadEntry& program = source.payload("model");
@@ -16,8 +18,6 @@ std::uint64_t Registry::copy(std::string_view reference, const Keyring& keys,
                     ", whose program it shares, then publish the decrypted weights for that");
   }
   check_publish(source.name, target_keys, options);
-  OpenOptions open;
-  open.cancel = options.cancel;
   const auto plain = package->open_source(open);
   const auto input = callback_input(
       plain->size(),
@@ -25,8 +25,8 @@ std::uint64_t Registry::copy(std::string_view reference, const Keyring& keys,
   Manifest manifest = source;
   for (const auto& [key, value] : options.labels) manifest.labels.insert_or_assign(key, value);
   const std::uint64_t version =
-      seal_and_commit(*target.store_, *target.pool_, std::move(manifest), *input, target_keys,
-                      options.progress, options.cancel);
+      seal_and_commit(target.access(target_keys, options.cancel), *target.pool_,
+                      std::move(manifest), *input, options.progress);
   if (!options.alias.empty())
     target.set_published_alias(source.name, options.alias, version, target_keys, options.cancel);
   return version;

@@ -16,10 +16,9 @@ bool needs(const Manifest& manifest, const Manifest& base) {
 }
 
 // What doesn't verify can't be opened, so it needs nothing.
-bool verified_needs(Store& store, const Keyring& keys, const VersionRow& row, const Manifest& base,
-                    const CancelToken& cancel) {
+bool verified_needs(const Access& access, const VersionRow& row, const Manifest& base) {
   try {
-    return needs(*verify_manifest(store, keys, row, cancel).manifest, base);
+    return needs(*verify_manifest(access, row).manifest, base);
   } catch (const Error& error) {
     const bool refused = error.status() == Status::untrusted || error.status() == Status::corrupt ||
                          error.status() == Status::unsupported;
@@ -30,18 +29,17 @@ bool verified_needs(Store& store, const Keyring& keys, const VersionRow& row, co
 
 }  // namespace
 
-std::vector<std::string> dependents(Store& store, const Keyring& keys, const Manifest& manifest,
-                                    const CancelToken& cancel) {
+std::vector<std::string> dependents(const Access& access, const Manifest& manifest) {
   std::vector<std::string> found;
   std::string after;
   for (;;) {
-    const std::vector<ModelRow> models = store.models(after, kPage, cancel);
+    const std::vector<ModelRow> models = access.store.models(after, kPage, access.cancel);
     for (const ModelRow& model : models) {
       std::uint64_t before = 0;
       for (;;) {
-        const auto rows = store.versions(model.name, before, kPage, cancel);
+        const auto rows = access.store.versions(model.name, before, kPage, access.cancel);
         for (const VersionRow& row : rows) {
-          if (!verified_needs(store, keys, row, manifest, cancel)) continue;
+          if (!verified_needs(access, row, manifest)) continue;
           found.push_back(row.name + "/" + std::to_string(row.version));
         }
         if (rows.size() < kPage) break;
@@ -53,9 +51,8 @@ std::vector<std::string> dependents(Store& store, const Keyring& keys, const Man
   }
 }
 
-void require_no_dependents(Store& store, const Keyring& keys, const Manifest& manifest,
-                           const CancelToken& cancel) {
-  const std::vector<std::string> found = dependents(store, keys, manifest, cancel);
+void require_no_dependents(const Access& access, const Manifest& manifest) {
+  const std::vector<std::string> found = dependents(access, manifest);
   if (found.empty()) return;
   std::string names;
   for (std::size_t i = 0; i < std::min<std::size_t>(found.size(), 5); ++i) {

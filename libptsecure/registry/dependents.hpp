@@ -9,12 +9,10 @@ namespace ptsecure {
 
 // The versions, as "name/7", whose verified manifests list a payload that was sealed for this one:
 // those that share its program. Reads every manifest of the store.
-std::vector<std::string> dependents(Store& store, const Keyring& keys, const Manifest& manifest,
-                                    const CancelToken& cancel);
+std::vector<std::string> dependents(const Access& access, const Manifest& manifest);
 
 // Throws Status::conflict naming them, unless there are none: what they need must not be destroyed
 // or removed.
-void require_no_dependents(Store& store, const Keyring& keys, const Manifest& manifest,
-                           const CancelToken& cancel);
+void require_no_dependents(const Access& access, const Manifest& manifest);
 
 }  // namespace ptsecure

@@ -56,9 +56,11 @@ std::string Registry::list_versions_json(const std::string& name, std::uint64_t 
 }
 
 std::string Registry::show_json(std::string_view reference, const Keyring& keys) const {
-  const VerifiedVersion version = resolve(*store_, keys, Reference::parse(reference), {});
+  const CancelToken never;
+  const Access access = this->access(keys, never);
+  const VerifiedVersion version = resolve(access, Reference::parse(reference));
   ordered_json out = ordered_json::parse(version.json);
-  const KeyBody key = read_key(*store_, keys, version.manifest->own_payload(), {});
+  const KeyBody key = read_key(access, version.manifest->own_payload());
   out["signer"] = version.signer;
   out["key_status"] = key_status_name(key.status);
   out["aliases"] = ordered_json::array();

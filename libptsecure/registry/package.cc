@@ -8,7 +8,7 @@ namespace ptsecure {
 
 KeyBody Package::State::enabled_key(const CancelToken& cancel) const {
   if (Clock::now() - checked < kStatusAge) return key;
-  KeyBody now = read_key(*store, keys, payload(), cancel);
+  KeyBody now = read_key(access(cancel), payload());
   require_enabled(now, payload());
   return now;
 }
@@ -18,7 +18,7 @@ SecretBytes Package::State::unwrap(const PayloadEntry& entry, const CancelToken&
   if (&entry == &payload()) {
     current = enabled_key(cancel);
   } else {
-    current = read_key(*store, keys, entry, cancel);
+    current = read_key(access(cancel), entry);
     require_enabled(current, entry);
   }
   return keys.unwrap(read_wraps(*store, current, entry, cancel), entry.key_id);
@@ -42,13 +42,15 @@ std::string Package::example_json() const {
 }
 
 std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyring& keys,
-                                         const CancelToken& cancel) const {
+                                         const OpenOptions& options) const {
   auto state = std::make_unique<Package::State>();
   state->store = store_;
   state->pool = pool_;
+  state->memory = memory_;
   state->keys = keys;
-  state->version = resolve(*store_, keys, Reference::parse(reference), cancel);
-  state->key = read_key(*store_, keys, state->payload(), cancel);
+  const Access access = state->access(options.cancel);
+  state->version = resolve(access, Reference::parse(reference), options.expected);
+  state->key = read_key(access, state->payload());
   require_enabled(state->key, state->payload());
   state->checked = Clock::now();
   return std::unique_ptr<Package>(new Package(std::move(state)));

@@ -17,11 +17,13 @@ inline constexpr std::chrono::seconds kStatusAge{1};
 struct Package::State {
   std::shared_ptr<Store> store;
   std::shared_ptr<ThreadPool> pool;
+  std::shared_ptr<const Memory> memory;
   Keyring keys;
   VerifiedVersion version;
   KeyBody key;
   Clock::time_point checked;  // when the key's status was read
 
+  Access access(const CancelToken& cancel) const { return {*store, keys, cancel, memory.get()}; }
   // The key's record, read again unless it is fresh. Throws Status::revoked unless it is enabled.
   KeyBody enabled_key(const CancelToken& cancel) const;
   // The content key of a payload, of this version or shared by it, if its status allows.

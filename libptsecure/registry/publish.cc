@@ -10,6 +10,7 @@
 #include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/registry/inspect.hpp"
+#include "libptsecure/registry/log.hpp"
 #include "libptsecure/registry/subjects.hpp"
 
 namespace ptsecure {
@@ -48,18 +49,16 @@ PayloadEntry seal(Store& store, ThreadPool& pool, const Reservation& reservation
   return entry;
 }
 
-void store_key(Store& store, const Keyring& keys, const PayloadEntry& entry, const SecretBytes& dek,
-               const CancelToken& cancel) {
-  const std::string wraps = wraps_to_json(entry.key_id, keys.wrap(dek.view(), entry.key_id));
-  store.put_wraps(entry.key_id, 1, wraps, cancel);
+void store_key(const Access& access, const PayloadEntry& entry, const SecretBytes& dek) {
+  const std::string wraps = wraps_to_json(entry.key_id, access.keys.wrap(dek.view(), entry.key_id));
+  access.store.put_wraps(entry.key_id, 1, wraps, access.cancel);
   const KeyBody body{.name = entry.sealed_name,
                      .version = entry.sealed_version,
                      .status = KeyStatus::enabled,
                      .wraps_sequence = 1,
                      .wraps = sha256(as_bytes(wraps))};
-  Records(store, keys, cancel)
-      .append(key_subject(entry.sealed_name, entry.key_id), std::nullopt, body.to_json(),
-              "published");
+  access.records().append(key_subject(entry.sealed_name, entry.key_id), std::nullopt,
+                          body.to_json(), "published");
 }
 
 // A lost answer is asked for again: the commit is idempotent by its token.
@@ -123,6 +122,12 @@ void check_publish(const std::string& name, const Keyring& keys, const PublishOp
     throw Error(Status::no_key, "the keyring holds no private key that may sign manifests of '" +
                                     name + "'; publishing needs the publisher's keyring");
   }
+  if (!keys.can_sign(RecordKind::log, name)) {
+    throw Error(Status::no_key, "the keyring holds no private key that may sign log records of '" +
+                                    name +
+                                    "', where a publish is announced: list \"log\" beside "
+                                    "\"manifest\" in the publisher's key");
+  }
   if (!keys.can_wrap()) {
     throw Error(Status::no_key,
                 "the keyring holds no key to wrap content keys with; publishing needs "
@@ -135,33 +140,47 @@ void check_publish(const std::string& name, const Keyring& keys, const PublishOp
   }
 }
 
-std::uint64_t seal_and_commit(Store& store, ThreadPool& pool, Manifest manifest, PlainInput& input,
-                              const Keyring& keys, const Progress& progress,
-                              const CancelToken& cancel, const SharedProgram* program) {
-  store.ensure_created(cancel);
-  manifest.store_id = store.id(cancel);
+std::uint64_t seal_and_commit(const Access& access, ThreadPool& pool, Manifest manifest,
+                              PlainInput& input, const Progress& progress,
+                              const SharedProgram* program) {
+  Store& store = access.store;
+  ensure_created(access);
+  access.records().last(log_subject());  // a log that can't be extended is told before sealing
+  manifest.store_id = store.id(access.cancel);
   const SecretBytes dek = SecretBytes::random(kKeyBytes);
-  const Reservation reservation = store.reserve(manifest.name, cancel);
+  const Reservation reservation = store.reserve(manifest.name, access.cancel);
   std::string signed_manifest;
+  Sha256Digest digest{};
   try {
-    const PayloadEntry entry =
-        seal(store, pool, reservation, program ? "weights" : "model", input, dek, progress, cancel);
-    store_key(store, keys, entry, dek, cancel);
+    const PayloadEntry entry = seal(store, pool, reservation, program ? "weights" : "model", input,
+                                    dek, progress, access.cancel);
+    store_key(access, entry, dek);
     manifest.version = reservation.version;
     manifest.created = now_rfc3339();
     manifest.payloads = {entry};
     if (program != nullptr) {
       PayloadEntry shared = program->entry;
       shared.key_id = new_key_id();
-      store_key(store, keys, shared, program->dek, cancel);
+      store_key(access, shared, program->dek);
       manifest.payloads.insert(manifest.payloads.begin(), shared);
     }
-    signed_manifest = keys.sign(RecordKind::manifest, manifest.name, as_bytes(manifest.to_json()));
-    cancel.check();
-    commit(store, reservation, signed_manifest, CancelToken());
+    const std::string payload = manifest.to_json();
+    digest = sha256(as_bytes(payload));
+    signed_manifest = access.keys.sign(RecordKind::manifest, manifest.name, as_bytes(payload));
+    LogBody published;
+    published.what = kLogPublish;
+    published.name = manifest.name;
+    published.version = manifest.version;
+    published.manifest = digest;
+    log_change(access, published, "", [&] {
+      access.cancel.check();
+      commit(store, reservation, signed_manifest, CancelToken());
+    });
   } catch (...) {
-    if (!give_up(store, reservation, signed_manifest, cancel)) return reservation.version;
-    throw;
+    if (give_up(store, reservation, signed_manifest, access.cancel)) throw;
+  }
+  if (access.memory != nullptr) {
+    access.memory->saw(manifest.store_id, manifest.name, {reservation.version, digest});
   }
   return reservation.version;
 }
@@ -186,8 +205,8 @@ std::uint64_t Registry::publish(const std::string& name, PlainInput& input, cons
   }
   input.check_unchanged();
   options.cancel.check();
-  const std::uint64_t version = seal_and_commit(*store_, *pool_, std::move(manifest), input, keys,
-                                                options.progress, options.cancel);
+  const std::uint64_t version = seal_and_commit(access(keys, options.cancel), *pool_,
+                                                std::move(manifest), input, options.progress);
   if (!options.alias.empty())
     set_published_alias(name, options.alias, version, keys, options.cancel);
   return version;
@@ -210,7 +229,26 @@ void Registry::set_published_alias(const std::string& name, const std::string& a
   }
 }
 
-Registry::Registry(std::shared_ptr<Store> store, unsigned threads)
-    : store_(std::move(store)), pool_(std::make_shared<ThreadPool>(threads)) {}
+Registry::Registry(std::shared_ptr<Store> store, unsigned threads,
+                   const std::shared_ptr<const StateFile>& state)
+    : store_(std::move(store)), pool_(std::make_shared<ThreadPool>(threads)) {
+  if (state) memory_ = std::make_shared<const Memory>(state, *store_);
+}
+
+Access Registry::access(const Keyring& keys, const CancelToken& cancel) const {
+  return {*store_, keys, cancel, memory_.get()};
+}
+
+void ensure_created(const Access& access) {
+  if (access.memory != nullptr) {
+    try {
+      access.memory->check_place(access.store.id(access.cancel));
+    } catch (const Error& error) {
+      if (error.status() != Status::not_found) throw;
+      access.memory->check_no_store();
+    }
+  }
+  access.store.ensure_created(access.cancel);
+}
 
 }  // namespace ptsecure

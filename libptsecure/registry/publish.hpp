@@ -13,14 +13,14 @@ struct SharedProgram {
   SecretBytes dek;
 };
 
-// Seals `input` as the next version of `manifest.name` and commits it: reserve, payload, digests,
-// wrapped key, key record, signed manifest. Fills in store id, version, time and payloads; the rest
-// of the manifest is the caller's. With `program` the input is weights for it, and the program's
-// content key is wrapped once more, for this version. Whatever fails before the commit gives the
-// number up.
-std::uint64_t seal_and_commit(Store& store, ThreadPool& pool, Manifest manifest, PlainInput& input,
-                              const Keyring& keys, const Progress& progress,
-                              const CancelToken& cancel, const SharedProgram* program = nullptr);
+// Seals `input` as the next version of `manifest.name` and commits it, in a store that is made
+// if need be: reserve, payload, digests, wrapped key, key record, signed manifest, log. Fills in
+// store id, version, time and payloads; the rest of the manifest is the caller's. With `program`
+// the input is weights for it, and the program's content key is wrapped once more, for this
+// version. Whatever fails before the commit gives the number up.
+std::uint64_t seal_and_commit(const Access& access, ThreadPool& pool, Manifest manifest,
+                              PlainInput& input, const Progress& progress,
+                              const SharedProgram* program = nullptr);
 
 // Throws what publishing with these options would fail on, before anything is read or sealed.
 void check_publish(const std::string& name, const Keyring& keys, const PublishOptions& options);

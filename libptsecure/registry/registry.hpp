@@ -15,6 +15,8 @@
 #include "libptsecure/package/manifest.hpp"
 #include "libptsecure/package/payload.hpp"
 #include "libptsecure/package/reference.hpp"
+#include "libptsecure/registry/access.hpp"
+#include "libptsecure/registry/state.hpp"
 #include "libptsecure/store/store.hpp"
 #include "libptsecure/thread_pool.hpp"
 #include "libptsecure/value/v2_json.hpp"
@@ -36,12 +38,25 @@ struct PublishOptions {
   CancelToken cancel;
 };
 
+// What a reader expects of a reference beyond its signatures: what protects from old records where
+// no state remembers them. Falling short of it is Status::rollback.
+struct Expected {
+  std::uint64_t min_sequence = 0;        // of the alias's last record
+  std::optional<std::int64_t> max_age;   // of that record, in seconds, by its signed time
+  std::optional<Sha256Digest> manifest;  // SHA-256 of the manifest's payload bytes
+};
+
+// 43 characters of base64url or 64 hexadecimal digits. Throws Status::invalid_argument naming
+// `what`.
+Sha256Digest parse_digest(std::string_view text, std::string_view what);
+
 struct OpenOptions {
   VerifyLevel level = VerifyLevel::signed_;
   std::string device;  // "cpu", "cuda", "cuda:N"; empty = cpu
   int intra_op_threads = 0;
   int warm_up_runs = 0;
   std::string torch_dir;
+  Expected expected;  // looked at when a reference is resolved
   Progress progress;
   CancelToken cancel;
 };
@@ -57,12 +72,17 @@ class AliasError : public Error {
   std::uint64_t version_;
 };
 
+// One record of an alias.
 struct AliasInfo {
   std::string alias;
-  std::uint64_t version = 0;
+  std::uint64_t version = 0;  // 0 = deleted by this record
+  Sha256Digest manifest{};    // SHA-256 of the version's manifest's payload bytes
   std::uint64_t sequence = 0;
+  Sha256Digest record{};  // SHA-256 of the record
   std::string time;
   std::string reason;
+  std::string signer;          // kid
+  bool signer_trusted = true;  // false: later records vouch for this one, the keyring no longer
 };
 
 enum class KeyStatus { enabled, disabled, destroyed };
@@ -162,17 +182,21 @@ class LoadedModel {
 // One store and its thread pool. Thread-safe; packages and models made from it keep what they need.
 class Registry {
  public:
-  // threads: 0 = available_cores().
-  explicit Registry(std::shared_ptr<Store> store, unsigned threads = 0);
+  // threads: 0 = available_cores(). state: null = nothing is remembered.
+  explicit Registry(std::shared_ptr<Store> store, unsigned threads = 0,
+                    const std::shared_ptr<const StateFile>& state = nullptr);
 
   Store& store() const { return *store_; }
   // For what outlives the registry.
   const std::shared_ptr<Store>& shared_store() const { return store_; }
+  // For one operation; the registry and the keys must outlive it.
+  Access access(const Keyring& keys, const CancelToken& cancel) const;
 
   std::uint64_t publish(const std::string& name, PlainInput& input, const Keyring& keys,
                         const PublishOptions& options) const;
+  // Of `options` those that a fetch looks at: `expected` and `cancel`.
   std::unique_ptr<Package> fetch(std::string_view reference, const Keyring& keys,
-                                 const CancelToken& cancel) const;
+                                 const OpenOptions& options) const;
   // Publishes what a foreign JWE holds, `text` being its serialisation. It is decrypted to memory,
   // and nothing is done with it before its tag or MAC, and the digest where given, hold. Anybody
   // with the public key can make an asymmetrically wrapped one, so an asymmetric key needs the
@@ -191,13 +215,38 @@ class Registry {
   // Verified (see pts_store_show).
   std::string show_json(std::string_view reference, const Keyring& keys) const;
 
+  // Each is a new signed record of the alias's chain, announced in the log before.
+  // Status::conflict when another operator was faster.
   void set_alias(const std::string& name, const std::string& alias, std::uint64_t version,
                  const std::string& reason, const Keyring& keys, const CancelToken& cancel) const;
+  // A record that says so: the history stays.
+  void delete_alias(const std::string& name, const std::string& alias, const std::string& reason,
+                    const Keyring& keys, const CancelToken& cancel) const;
+  // Points the alias back at `version`, or (0) at the one it pointed at before the present one, and
+  // returns it. Rolling back twice goes back twice. Empty alias = the model's only one.
+  std::uint64_t roll_back(const std::string& name, const std::string& alias, std::uint64_t version,
+                          const std::string& reason, const Keyring& keys,
+                          const CancelToken& cancel) const;
+  // Of the aliases that aren't deleted, the last record.
   std::vector<AliasInfo> aliases(const std::string& name, const Keyring& keys,
                                  const CancelToken& cancel) const;
+  AliasInfo alias(const std::string& name, const std::string& alias, const Keyring& keys,
+                  const CancelToken& cancel) const;
+  // Every record, oldest first.
+  std::vector<AliasInfo> alias_history(const std::string& name, const std::string& alias,
+                                       const Keyring& keys, const CancelToken& cancel) const;
 
   void set_key_status(std::string_view reference, KeyStatus status, const std::string& reason,
                       const Keyring& keys, const CancelToken& cancel) const;
+
+  // Verified log records from number `first` on, at most `limit` (0 = all), as JSON (see
+  // pts_store_log).
+  std::string log_json(const Keyring& keys, std::uint64_t first, std::uint64_t limit,
+                       const CancelToken& cancel) const;
+  // Every record of the log, every link, and every change that it announces against what is stored,
+  // both ways (see pts_store_verify_log). Goes on after a finding and returns the first.
+  std::optional<Error> verify_log(const Keyring& keys, const std::optional<RecordMark>& head,
+                                  const CheckSink& check, const CancelToken& cancel) const;
 
   // Every check about a reference; goes on after a failed one and returns the first failed status
   // (with its detail), or nullopt when all hold.
@@ -205,9 +254,6 @@ class Registry {
                               const OpenOptions& options, const CheckSink& check) const;
 
  private:
-  void set_payload_status(std::string_view reference, const PayloadEntry& payload, KeyStatus status,
-                          const std::string& reason, const Keyring& keys,
-                          const CancelToken& cancel) const;
   // Seals `input` as weights for the program of options.weights_of.
   std::uint64_t publish_weights(const std::string& name, PlainInput& input, const Keyring& keys,
                                 const PublishOptions& options) const;
@@ -217,6 +263,7 @@ class Registry {
 
   std::shared_ptr<Store> store_;
   std::shared_ptr<ThreadPool> pool_;
+  std::shared_ptr<const Memory> memory_;  // null = nothing is remembered
 };
 
 }  // namespace ptsecure

@@ -1,5 +1,11 @@
 #include "libptsecure/registry/resolve.hpp"
 
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+
+#include "libptsecure/crypto/base64url.hpp"
+
 namespace ptsecure {
 namespace {
 
@@ -12,10 +18,11 @@ std::string digests_role(const PayloadEntry& payload) {
                                      store.display_uri() + "; list the store to see what there is");
 }
 
-VersionRow find_row(Store& store, const Reference& reference, const CancelToken& cancel) {
-  auto row = reference.version ? store.find(reference.name, *reference.version, cancel)
-                               : store.newest(reference.name, cancel);
-  if (!row) throw_no_version(store, reference);
+VersionRow find_row(const Access& access, const Reference& reference) {
+  auto row = reference.version
+                 ? access.store.find(reference.name, *reference.version, access.cancel)
+                 : access.store.newest(reference.name, access.cancel);
+  if (!row) throw_no_version(access.store, reference);
   if (row->name != reference.name || (reference.version && row->version != *reference.version)) {
     throw Error(Status::corrupt,
                 "the store answered '" + reference.text() + "' with another version's row");
@@ -23,16 +30,103 @@ VersionRow find_row(Store& store, const Reference& reference, const CancelToken&
   return std::move(*row);
 }
 
+// The newest version, which must not be older than the newest one seen.
+VersionRow find_newest(const Access& access, const Reference& reference) {
+  // First what is remembered, then what is stored: whatever was remembered is stored by now.
+  std::optional<VersionMark> known;
+  if (access.memory != nullptr) {
+    known = access.memory->newest(access.store.id(access.cancel), reference.name);
+  }
+  const auto rollback = [&](const std::string& found) {
+    return Error(Status::rollback, "version " + std::to_string(known->version) + " of " +
+                                       reference.name + " was seen before, and now " + found +
+                                       ": the store shows an older state than before (remembered "
+                                       "in " +
+                                       access.memory->file() + ")");
+  };
+  try {
+    VersionRow row = find_row(access, reference);
+    if (known && row.version < known->version) {
+      throw rollback("the newest is version " + std::to_string(row.version));
+    }
+    return row;
+  } catch (const Error& error) {
+    if (!known || error.status() != Status::not_found) throw;
+    throw rollback("there is none");
+  }
+}
+
+std::int64_t seconds_since_epoch(const std::string& rfc3339, const std::string& what) {
+  std::tm time{};
+  const char* end = strptime(rfc3339.c_str(), "%Y-%m-%dT%H:%M:%SZ", &time);
+  if (end == nullptr || *end != '\0') {
+    throw Error(Status::corrupt, what + " has no readable time, so its age can't be known");
+  }
+  return timegm(&time);
+}
+
+// How much the operator's clock may run ahead of this one: a record dated further into the future
+// would stay young for too long.
+constexpr std::int64_t kClockAhead = 300;
+
+void check_age(const ChainRecord& head, const std::string& what, std::int64_t max_age) {
+  const std::int64_t age =
+      static_cast<std::int64_t>(std::time(nullptr)) - seconds_since_epoch(head.head.time, what);
+  if (age > max_age) {
+    throw Error(Status::rollback, what + " was signed at " + head.head.time + ", " +
+                                      std::to_string(age) + " seconds ago, where at most " +
+                                      std::to_string(max_age) +
+                                      " are allowed: set the alias again to renew it");
+  }
+  if (age < -kClockAhead) {
+    throw Error(Status::rollback, what + " was signed at " + head.head.time +
+                                      ", which is in the future: this clock or the signer's is "
+                                      "wrong, so its age can't be known");
+  }
+}
+
+Bytes hex_decode(std::string_view text) {
+  Bytes bytes(text.size() / 2);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const char* end = text.data() + 2 * i + 2;
+    const auto read = std::from_chars(end - 2, end, bytes[i], 16);
+    if (read.ec != std::errc() || read.ptr != end) throw Error(Status::corrupt, "no hex digits");
+  }
+  return bytes;
+}
+
+void check_expected(const VerifiedVersion& version, const Expected& expected) {
+  if (!expected.manifest || sha256(as_bytes(version.json)) == *expected.manifest) return;
+  throw Error(Status::rollback, version.manifest->name + "/" +
+                                    std::to_string(version.manifest->version) +
+                                    " has another manifest than the pinned one");
+}
+
 }  // namespace
 
-VerifiedVersion verify_manifest(Store& store, const Keyring& keys, const VersionRow& row,
-                                const CancelToken& cancel) {
+Sha256Digest parse_digest(std::string_view text, std::string_view what) {
+  Sha256Digest digest{};
+  try {
+    const Bytes bytes =
+        text.size() == 2 * digest.size() ? hex_decode(text) : base64url_decode(text);
+    if (bytes.size() == digest.size()) {
+      std::copy(bytes.begin(), bytes.end(), digest.begin());
+      return digest;
+    }
+  } catch (const Error&) {  // said below
+  }
+  throw Error(Status::invalid_argument,
+              std::string(what) +
+                  " must be a SHA-256 as 43 characters of base64url or 64 hexadecimal digits");
+}
+
+VerifiedVersion verify_manifest(const Access& access, const VersionRow& row) {
   const std::string what = "the manifest of " + row.name + "/" + std::to_string(row.version);
   VerifiedVersion verified;
   constexpr RecordKind kKind = RecordKind::manifest;
   try {
     const Bytes payload =
-        keys.verify(std::span(&kKind, 1), row.name, row.manifest, &verified.signer);
+        access.keys.verify(std::span(&kKind, 1), row.name, row.manifest, &verified.signer);
     verified.json = as_text(payload);
     verified.manifest = std::make_shared<const Manifest>(Manifest::from_json(verified.json));
   } catch (const Error& error) {
@@ -40,7 +134,7 @@ VerifiedVersion verify_manifest(Store& store, const Keyring& keys, const Version
   }
   verified.jws = row.manifest;
   const Manifest& manifest = *verified.manifest;
-  if (manifest.store_id != store.id(cancel)) {
+  if (manifest.store_id != access.store.id(access.cancel)) {
     throw Error(Status::untrusted, what +
                                        " was signed for another store; copy models between stores "
                                        "with `copy`, which signs them anew");
@@ -50,21 +144,37 @@ VerifiedVersion verify_manifest(Store& store, const Keyring& keys, const Version
                                        std::to_string(manifest.version) +
                                        "; somebody has moved it");
   }
+  if (access.memory != nullptr) {
+    access.memory->saw(manifest.store_id, manifest.name,
+                       {manifest.version, sha256(as_bytes(verified.json))});
+  }
   return verified;
 }
 
-AliasBody read_alias(Store& store, const Keyring& keys, const std::string& name,
-                     const std::string& alias, const CancelToken& cancel) {
-  const auto record = Records(store, keys, cancel).last(alias_subject(name, alias));
-  if (!record) throw_no_version(store, {.name = name, .version = {}, .alias = alias});
-  return AliasBody::from_record(*record);
+AliasBody read_alias(const Access& access, const std::string& name, const std::string& alias,
+                     const Expected& expected) {
+  const auto record = access.records().last(alias_subject(name, alias));
+  if (!record) throw_no_version(access.store, {.name = name, .version = {}, .alias = alias});
+  const std::string what =
+      chain_title(record->head.chain) + ", record " + std::to_string(record->head.sequence) + ",";
+  if (record->head.sequence < expected.min_sequence) {
+    throw Error(Status::rollback, "alias '" + name + "@" + alias + "' is at record " +
+                                      std::to_string(record->head.sequence) + ", where at least " +
+                                      std::to_string(expected.min_sequence) + " is expected");
+  }
+  if (expected.max_age) check_age(*record, what, *expected.max_age);
+  const AliasBody body = AliasBody::from_record(*record);
+  if (body.deleted) {
+    throw Error(Status::not_found, "alias '" + name + "@" + alias + "' was deleted at " +
+                                       record->head.time + "; its history is still there");
+  }
+  return body;
 }
 
-VerifiedVersion follow_alias(Store& store, const Keyring& keys, const std::string& name,
-                             const std::string& alias, const AliasBody& body,
-                             const CancelToken& cancel) {
+VerifiedVersion follow_alias(const Access& access, const std::string& name,
+                             const std::string& alias, const AliasBody& body) {
   const Reference version{.name = name, .version = body.version, .alias = {}};
-  VerifiedVersion verified = verify_manifest(store, keys, find_row(store, version, cancel), cancel);
+  VerifiedVersion verified = verify_manifest(access, find_row(access, version));
   if (sha256(as_bytes(verified.json)) != body.manifest) {
     throw Error(Status::untrusted, "alias '" + name + "@" + alias +
                                        "' was set to another manifest of " + version.text() +
@@ -73,18 +183,29 @@ VerifiedVersion follow_alias(Store& store, const Keyring& keys, const std::strin
   return verified;
 }
 
-VerifiedVersion resolve(Store& store, const Keyring& keys, const Reference& reference,
-                        const CancelToken& cancel) {
-  if (!reference.alias)
-    return verify_manifest(store, keys, find_row(store, reference, cancel), cancel);
-  const AliasBody body = read_alias(store, keys, reference.name, *reference.alias, cancel);
-  return follow_alias(store, keys, reference.name, *reference.alias, body, cancel);
+VerifiedVersion resolve(const Access& access, const Reference& reference,
+                        const Expected& expected) {
+  if (!reference.alias && (expected.min_sequence != 0 || expected.max_age)) {
+    throw Error(Status::invalid_argument,
+                "min_sequence and max_age are about an alias's record, and '" + reference.text() +
+                    "' names none; give NAME@alias, or pin a manifest");
+  }
+  VerifiedVersion verified;
+  if (reference.alias) {
+    const AliasBody body = read_alias(access, reference.name, *reference.alias, expected);
+    verified = follow_alias(access, reference.name, *reference.alias, body);
+  } else {
+    verified = verify_manifest(
+        access, reference.version ? find_row(access, reference) : find_newest(access, reference));
+  }
+  check_expected(verified, expected);
+  return verified;
 }
 
-KeyBody read_key(Store& store, const Keyring& keys, const PayloadEntry& payload,
-                 const CancelToken& cancel, std::optional<ChainRecord>* record) {
+KeyBody read_key(const Access& access, const PayloadEntry& payload,
+                 std::optional<ChainRecord>* record) {
   std::vector<ChainRecord> chain =
-      Records(store, keys, cancel).all(key_subject(payload.sealed_name, payload.key_id));
+      access.records().all(key_subject(payload.sealed_name, payload.key_id));
   if (chain.empty()) {
     throw Error(Status::corrupt, "the records of content key " + payload.key_id +
                                      " are missing, so its status can't be known");

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "libptsecure/registry/access.hpp"
 #include "libptsecure/registry/registry.hpp"
 #include "libptsecure/registry/subjects.hpp"
 
@@ -19,26 +20,26 @@ struct VerifiedVersion {
 };
 
 // Verifies a row's manifest: signed by a key trusted for it, of this store, and of that name and
-// version.
-VerifiedVersion verify_manifest(Store& store, const Keyring& keys, const VersionRow& row,
-                                const CancelToken& cancel);
+// version. With a memory, it must not differ from what was seen of that version.
+VerifiedVersion verify_manifest(const Access& access, const VersionRow& row);
 
-// Finds what a reference means now and verifies it, an alias's record included.
-VerifiedVersion resolve(Store& store, const Keyring& keys, const Reference& reference,
-                        const CancelToken& cancel);
+// Finds what a reference means now and verifies it, an alias's record included. With a memory,
+// "name" is never an older version than has been seen, and an alias never an older record.
+// Status::rollback when it is, or falls short of `expected`.
+VerifiedVersion resolve(const Access& access, const Reference& reference,
+                        const Expected& expected = {});
 
-// The verified last record of an alias; Status::not_found when there is none.
-AliasBody read_alias(Store& store, const Keyring& keys, const std::string& name,
-                     const std::string& alias, const CancelToken& cancel);
+// The verified last record of an alias; Status::not_found when there is none or it says deleted.
+AliasBody read_alias(const Access& access, const std::string& name, const std::string& alias,
+                     const Expected& expected = {});
 // The version an alias record points at; its manifest must be the one the record names.
-VerifiedVersion follow_alias(Store& store, const Keyring& keys, const std::string& name,
-                             const std::string& alias, const AliasBody& body,
-                             const CancelToken& cancel);
+VerifiedVersion follow_alias(const Access& access, const std::string& name,
+                             const std::string& alias, const AliasBody& body);
 
 // The verified last record of a payload's key, about that payload; Status::corrupt when there is
 // none.
-KeyBody read_key(Store& store, const Keyring& keys, const PayloadEntry& payload,
-                 const CancelToken& cancel, std::optional<ChainRecord>* record = nullptr);
+KeyBody read_key(const Access& access, const PayloadEntry& payload,
+                 std::optional<ChainRecord>* record = nullptr);
 // Throws Status::revoked unless the key is enabled.
 void require_enabled(const KeyBody& key, const PayloadEntry& payload);
 // The wrapped keys that the key record vouches for.

@@ -7,6 +7,7 @@
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
+#include "libptsecure/registry/log.hpp"
 
 namespace ptsecure {
 namespace {
@@ -35,13 +36,14 @@ auto read_body(const ChainRecord& record, const char* kind, Read read) {
   }
 }
 
-std::uint64_t version_member(const json& object) {
-  const auto& version = object.at("version");
-  if (!version.is_number_unsigned() || version.get<std::uint64_t>() == 0 ||
-      version.get<std::uint64_t>() > kMaxVersion) {
-    throw Error(Status::corrupt, "a record's version is not a whole number from 1 to 2^53-1");
+std::uint64_t number_member(const json& object, const char* member) {
+  const auto& number = object.at(member);
+  if (!number.is_number_unsigned() || number.get<std::uint64_t>() == 0 ||
+      number.get<std::uint64_t>() > kMaxVersion) {
+    throw Error(Status::corrupt, std::string("a record's member '") + member +
+                                     "' is not a whole number from 1 to 2^53-1");
   }
-  return version.get<std::uint64_t>();
+  return number.get<std::uint64_t>();
 }
 
 KeyStatus key_status_from(const std::string& text) {
@@ -66,12 +68,18 @@ ChainSubject key_subject(const std::string& sealed_name, const std::string& key_
 }
 
 std::string AliasBody::to_json() const {
+  if (deleted) return R"({"deleted":true})";
   return ordered_json{{"version", version}, {"manifest", base64url_encode(manifest)}}.dump();
 }
 
 AliasBody AliasBody::from_record(const ChainRecord& record) {
   return read_body(record, "alias", [](const json& in) {
-    return AliasBody{.version = version_member(in), .manifest = digest_member(in, "manifest")};
+    AliasBody body;
+    body.deleted = in.value("deleted", false);
+    if (body.deleted) return body;
+    body.version = number_member(in, "version");
+    body.manifest = digest_member(in, "manifest");
+    return body;
   });
 }
 
@@ -92,10 +100,41 @@ std::string KeyBody::to_json() const {
 KeyBody KeyBody::from_record(const ChainRecord& record) {
   return read_body(record, "key", [](const json& in) {
     return KeyBody{.name = in.at("name").get<std::string>(),
-                   .version = version_member(in),
+                   .version = number_member(in, "version"),
                    .status = key_status_from(in.at("status").get<std::string>()),
                    .wraps_sequence = in.at("wraps_sequence").get<std::uint64_t>(),
                    .wraps = digest_member(in, "wraps")};
+  });
+}
+
+std::string LogBody::to_json() const {
+  ordered_json out{{"what", what}, {"name", name}};
+  if (version != 0) out["version"] = version;
+  if (!alias.empty()) out["alias"] = alias;
+  if (manifest) out["manifest"] = base64url_encode(*manifest);
+  if (change) {
+    out["chain"] = change->chain;
+    out["sequence"] = change->record.sequence;
+    out["record"] = base64url_encode(change->record.digest);
+  }
+  if (confirms != 0) out["confirms"] = confirms;
+  return out.dump();
+}
+
+LogBody LogBody::from_record(const ChainRecord& record) {
+  return read_body(record, "log", [](const json& in) {
+    LogBody body;
+    body.what = in.at("what").get<std::string>();
+    body.name = in.at("name").get<std::string>();
+    if (in.contains("version")) body.version = number_member(in, "version");
+    body.alias = in.value("alias", std::string());
+    if (in.contains("manifest")) body.manifest = digest_member(in, "manifest");
+    if (in.contains("chain")) {
+      body.change = Change{in["chain"].get<ChainId>(),
+                           {number_member(in, "sequence"), digest_member(in, "record")}};
+    }
+    if (in.contains("confirms")) body.confirms = number_member(in, "confirms");
+    return body;
   });
 }
 

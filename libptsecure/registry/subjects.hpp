@@ -19,6 +19,7 @@ ChainSubject key_subject(const std::string& sealed_name, const std::string& key_
 struct AliasBody {
   std::uint64_t version = 0;
   Sha256Digest manifest{};  // SHA-256 of the manifest's payload bytes
+  bool deleted = false;     // the alias points at nothing from here on; no version, no manifest
 
   std::string to_json() const;
   static AliasBody from_record(const ChainRecord& record);

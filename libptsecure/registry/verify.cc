@@ -1,3 +1,4 @@
+#include "libptsecure/registry/log.hpp"
 #include "libptsecure/registry/package_state.hpp"
 
 namespace ptsecure {
@@ -33,12 +34,12 @@ class Checks {
   std::optional<Error> first_;
 };
 
-std::string check_alias(Store& store, const Keyring& keys, const std::string& name,
-                        const std::string& alias, const CancelToken& cancel) {
-  const auto chain = Records(store, keys, cancel).all(alias_subject(name, alias));
+std::string check_alias(const Access& access, const std::string& name, const std::string& alias) {
+  const auto chain = access.records().all(alias_subject(name, alias));
   if (chain.empty()) throw Error(Status::corrupt, "the alias has no records");
   const AliasBody body = AliasBody::from_record(chain.back());
-  follow_alias(store, keys, name, alias, body, cancel);
+  if (body.deleted) return "deleted, record " + std::to_string(chain.size());
+  follow_alias(access, name, alias, body);
   return "points at version " + std::to_string(body.version) + ", record " +
          std::to_string(chain.size());
 }
@@ -53,21 +54,23 @@ std::optional<Error> Registry::verify(std::string_view reference, const Keyring&
   auto state = std::make_unique<Package::State>();
   state->store = store_;
   state->pool = pool_;
+  state->memory = memory_;
   state->keys = keys;
+  const Access access = state->access(cancel);
 
   checks.run("index", [&] {
     store_->check(parsed.name, cancel);
     return std::string("the store's own bookkeeping agrees with what is stored");
   });
   const bool resolved = checks.run("manifest", [&] {
-    state->version = resolve(*store_, keys, parsed, cancel);
+    state->version = resolve(access, parsed, options.expected);
     return parsed.name + "/" + std::to_string(state->version.manifest->version) + ", signed by " +
            state->version.signer;
   });
   if (resolved) {
     const PayloadEntry& payload = state->payload();
     const bool key = checks.run("key records", [&] {
-      state->key = read_key(*store_, keys, payload, cancel);
+      state->key = read_key(access, payload);
       require_enabled(state->key, payload);
       return "key " + payload.key_id + " is enabled";
     });
@@ -110,9 +113,13 @@ std::optional<Error> Registry::verify(std::string_view reference, const Keyring&
     return std::to_string(aliases.size()) + " of this model";
   });
   for (const std::string& alias : aliases) {
-    checks.run("alias " + alias,
-               [&] { return check_alias(*store_, keys, parsed.name, alias, cancel); });
+    checks.run("alias " + alias, [&] { return check_alias(access, parsed.name, alias); });
   }
+  checks.run("log", [&] {
+    std::uint64_t records = 0;
+    if (const auto wrong = check_log(access, records)) throw Error(*wrong);
+    return std::to_string(records) + " records, signed and linked";
+  });
   return checks.first();
 }
 

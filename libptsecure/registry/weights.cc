@@ -31,7 +31,9 @@ std::string Package::State::verify_program(const OpenOptions& options) const {
 std::uint64_t Registry::publish_weights(const std::string& name, PlainInput& input,
                                         const Keyring& keys, const PublishOptions& options) const {
   check_publish(name, keys, options);
-  const auto base = fetch(options.weights_of, keys, options.cancel);
+  OpenOptions open;
+  open.cancel = options.cancel;
+  const auto base = fetch(options.weights_of, keys, open);
   const Manifest& program = base->manifest();
   const std::string of = program.name + "/" + std::to_string(program.version);
   if (program.format != kAotInductor) {
@@ -51,8 +53,6 @@ std::uint64_t Registry::publish_weights(const std::string& name, PlainInput& inp
   manifest.name = name;
   manifest.format = program.format;
   manifest.labels = options.labels;
-  OpenOptions open;
-  open.cancel = options.cancel;
   inspect_model(*base->open_source(shared.entry, open), plain_source(input, *pool_).get(), options,
                 manifest);
   if (options.sample.empty() && options.sample_json.empty()) {
@@ -61,8 +61,8 @@ std::uint64_t Registry::publish_weights(const std::string& name, PlainInput& inp
   }
   input.check_unchanged();
   options.cancel.check();
-  const std::uint64_t version = seal_and_commit(*store_, *pool_, std::move(manifest), input, keys,
-                                                options.progress, options.cancel, &shared);
+  const std::uint64_t version = seal_and_commit(
+      access(keys, options.cancel), *pool_, std::move(manifest), input, options.progress, &shared);
   if (!options.alias.empty())
     set_published_alias(name, options.alias, version, keys, options.cancel);
   return version;

@@ -80,6 +80,8 @@ class DirectoryStore final : public Store {
                                     ReadConcern concern, const CancelToken& cancel) override;
   std::optional<StoredRecord> last_record(const ChainId& chain, ReadConcern concern,
                                           const CancelToken& cancel) override;
+  std::vector<std::uint64_t> record_numbers(const ChainId& chain,
+                                            const CancelToken& cancel) override;
   std::vector<std::string> chains(const ChainId& prefix, const CancelToken& cancel) override;
   std::vector<ChainHead> heads(const ChainId& prefix, const CancelToken& cancel) override;
 

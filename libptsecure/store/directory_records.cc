@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 
 #include "libptsecure/error.hpp"
 #include "libptsecure/store/component.hpp"
@@ -121,6 +122,20 @@ std::optional<StoredRecord> DirectoryStore::last_record(const ChainId& chain,
   std::optional<std::string> text = folder->read_text(record_file(last));
   if (!text) return std::nullopt;
   return StoredRecord{last, std::move(*text)};
+}
+
+std::vector<std::uint64_t> DirectoryStore::record_numbers(const ChainId& chain,
+                                                          const CancelToken& cancel) {
+  std::vector<std::uint64_t> numbers;
+  const std::optional<Folder> folder = chain_folder(chain, cancel);
+  if (!folder) return numbers;
+  for (const Entry& entry : folder->entries()) {
+    std::uint64_t number = 0;
+    std::from_chars(entry.name.data(), entry.name.data() + entry.name.size(), number);
+    if (number != 0 && entry.name == record_file(number)) numbers.push_back(number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
 }
 
 std::vector<std::string> DirectoryStore::chains(const ChainId& prefix, const CancelToken& cancel) {

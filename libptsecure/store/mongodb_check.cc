@@ -86,50 +86,73 @@ void check_files(Session& session, const std::string& name) {
   });
 }
 
-// Whatever stands under the parent's place or says that it belongs there.
-Bson under(const std::string& parent) {
+// Whatever stands under `place` in _id or says in `field` that it belongs to `value`.
+Bson under(const std::string& place, const char* field, const std::string& value) {
   Bson range;
-  range.str("$gte", parent + "/").str("$lt", parent + "0");
+  range.str("$gte", place + "/").str("$lt", place + "0");
   Bson by_place;
   by_place.doc("_id", range);
   Bson by_field;
-  by_field.str("parent", parent);
+  by_field.str(field, value);
   Bson out;
   out.array("$or", array_of(by_place, by_field));
   return out;
 }
 
-// The aliases of a model: every record and every chain's claim stands where its fields say, and
-// every chain's name is claimed.
-void check_aliases(Session& session, const std::string& name) {
-  const std::string parent = "alias/" + name;
+std::string key_of(const std::string& parent, const std::string& leaf) {
+  return parent.empty() ? leaf : parent + "/" + leaf;
+}
+
+[[noreturn]] void misplaced(const std::string& id, const char* collection) {
+  damaged("the document '" + id + "' in " + collection + " doesn't agree with its place");
+}
+
+// Every record that `filter` finds is one of a chain right under `parent` and stands where its
+// fields say. Returns those chains' last components.
+std::set<std::string> check_records(Session& session, const Bson& filter,
+                                    const std::string& parent) {
   Bson projection;
   projection.i32("record", 0);
   Find wanted;
   wanted.projection = &projection;
   std::set<std::string> leaves;
-  session.find(kRecords, under(parent), wanted, [&](const View& row) {
+  session.find(kRecords, filter, wanted, [&](const View& row) {
     const std::string id = text(row, "_id");
     const std::string leaf = text(row, "leaf");
     const std::uint64_t sequence = row.integer("sequence").value_or(0);
-    if (text(row, "parent") != parent || text(row, "chain") != parent + "/" + leaf ||
-        id != parent + "/" + leaf + "/" + std::to_string(sequence)) {
-      damaged("the document '" + id + "' in ptsecure.records doesn't agree with its place");
+    const std::string key = key_of(parent, leaf);
+    if (text(row, "parent") != parent || text(row, "chain") != key ||
+        id != key + "/" + std::to_string(sequence)) {
+      misplaced(id, "ptsecure.records");
     }
     leaves.insert(leaf);
   });
-  session.find(kChains, under(parent), {}, [&](const View& row) {
-    const std::string id = text(row, "_id");
+  return leaves;
+}
+
+// The claims that `filter` finds stand where their fields say, one for each of `leaves`.
+void check_claims(Session& session, const Bson& filter, const std::string& parent,
+                  std::set<std::string> leaves) {
+  session.find(kChains, filter, {}, [&](const View& row) {
     const std::string leaf = text(row, "leaf");
-    if (text(row, "parent") != parent || id != parent + "/" + lower_case(leaf)) {
-      damaged("the document '" + id + "' in ptsecure.chains doesn't agree with its place");
+    if (text(row, "parent") != parent || text(row, "_id") != key_of(parent, lower_case(leaf))) {
+      misplaced(text(row, "_id"), "ptsecure.chains");
     }
     leaves.erase(leaf);
   });
-  if (!leaves.empty()) {
-    damaged("the alias '" + *leaves.begin() + "' of '" + name +
-            "' is not claimed in ptsecure.chains");
-  }
+  if (leaves.empty()) return;
+  damaged("the chain '" + key_of(parent, *leaves.begin()) + "' is not claimed in ptsecure.chains");
+}
+
+void check_aliases(Session& session, const std::string& name) {
+  const std::string parent = "alias/" + name;
+  const Bson filter = under(parent, "parent", parent);
+  check_claims(session, filter, parent, check_records(session, filter, parent));
+}
+
+void check_log(Session& session) {
+  const std::set<std::string> leaves = check_records(session, under("log", "chain", "log"), "");
+  check_claims(session, by_id("log"), "", leaves);
 }
 
 }  // namespace
@@ -143,6 +166,7 @@ void MongodbStore::check(const std::string& name, const CancelToken& cancel) {
     if (highest > 0) check_name(session, name, highest);
     check_files(session, name);
     check_aliases(session, name);
+    check_log(session);
   });
 }
 

@@ -136,6 +136,28 @@ std::optional<StoredRecord> MongodbStore::last_record(const ChainId& chain, Read
   });
 }
 
+std::vector<std::uint64_t> MongodbStore::record_numbers(const ChainId& chain,
+                                                        const CancelToken& cancel) {
+  const ChainPlace place = place_of(chain);
+  require(cancel);
+  Bson filter;
+  filter.str("chain", place.key());
+  Bson sort;
+  sort.i32("sequence", 1);
+  Bson projection;
+  projection.i32("_id", 0).i32("sequence", 1);
+  Find wanted;
+  wanted.sort = &sort;
+  wanted.projection = &projection;
+  return clients_->run(cancel, [&](Session& session) {
+    std::vector<std::uint64_t> numbers;
+    session.find(kRecords, filter, wanted, [&numbers](const View& document) {
+      if (const auto sequence = document.integer("sequence")) numbers.push_back(*sequence);
+    });
+    return numbers;
+  });
+}
+
 std::vector<std::string> MongodbStore::chains(const ChainId& prefix, const CancelToken& cancel) {
   const std::string parent = joined(prefix);
   require(cancel);

@@ -134,6 +134,10 @@ class Store {
   // The last record, without reading the others.
   virtual std::optional<StoredRecord> last_record(const ChainId& chain, ReadConcern concern,
                                                   const CancelToken& cancel) = 0;
+  // The numbers of all records of a chain, ascending, by looking at every one of them: the only
+  // call that sees past a gap for certain. For audits.
+  virtual std::vector<std::uint64_t> record_numbers(const ChainId& chain,
+                                                    const CancelToken& cancel) = 0;
   // The last components of chains directly under `prefix`, ascending: the aliases of a model for
   // {"alias", NAME}.
   virtual std::vector<std::string> chains(const ChainId& prefix, const CancelToken& cancel) = 0;

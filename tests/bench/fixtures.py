@@ -48,7 +48,11 @@ class Fixtures:
         return self.build / "bin" / "ptsecure"
 
     def call(self, *command: str | pathlib.Path, preload: pathlib.Path | None = None) -> str:
-        environment = {**os.environ, **({"LD_PRELOAD": str(preload)} if preload else {})}
+        environment = {
+            **os.environ,
+            "PTSECURE_STATE": str(self.work / "stores" / "state.json"),  # as old as the stores
+            **({"LD_PRELOAD": str(preload)} if preload else {}),
+        }
         done = subprocess.run(
             [str(part) for part in command],
             env=environment,

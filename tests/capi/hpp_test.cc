@@ -121,7 +121,9 @@ TEST_F(HppTest, StatusesBecomeExceptions) {
   EXPECT_THROW(pts::Keyring::load(path("keys")), pts::PermissionDenied);
   pts::Cancel cancel;
   cancel.set();
-  EXPECT_THROW(store.fetch("m", keys_, &cancel), pts::Cancelled);
+  pts::OpenOptions cancelled;
+  cancelled.cancel = &cancel;
+  EXPECT_THROW(store.fetch("m", keys_, cancelled), pts::Cancelled);
   EXPECT_THROW(store.publish_bytes("../m", "abc", 3, keys_, opaque()), pts::Error);
 }
 

@@ -110,6 +110,7 @@ static void test_cancel_from_thread(void) {
   pthread_t thread;
   struct timespec before, after;
   pts_publish_options options = PTS_PUBLISH_OPTIONS_INIT;
+  pts_open_options open_options = PTS_OPEN_OPTIONS_INIT;
   CHECK_OK(pts_cancel_create(&cancel, &error));
   with.cancel = cancel;
   options.format = "opaque";
@@ -127,7 +128,8 @@ static void test_cancel_from_thread(void) {
   pthread_cond_signal(&with.started);
   pthread_mutex_unlock(&with.mutex);
   CHECK(pthread_join(thread, NULL) == 0);
-  CHECK_STATUS(pts_store_fetch(store, "m", keys, cancel, &package, &error), PTS_CANCELLED);
+  open_options.cancel = cancel;
+  CHECK_STATUS(pts_store_fetch(store, "m", keys, &open_options, &package, &error), PTS_CANCELLED);
   CHECK_STATUS(pts_store_fetch(store, "m", keys, NULL, &package, &error), PTS_NOT_FOUND);
   pts_cancel_destroy(&cancel);
   pts_store_destroy(&store);

@@ -33,7 +33,7 @@ class ApiKeyTest : public RegistryTest {
     return grant;
   }
 
-  ApiKeys keys_of(const Keyring& keys) { return {registry_->store(), keys, none_}; }
+  ApiKeys keys_of(const Keyring& keys) { return ApiKeys(registry_->access(keys, none_)); }
 
   Made create(const ApiKeyGrant& grant) {
     const NewApiKey made = keys_of(keys_).create(grant, "");
@@ -115,11 +115,11 @@ TEST_F(ApiKeyTest, UnsignedRecordsAndThoseOfStrangersRefuse) {
   EXPECT_NE(check(*checker(), made.key), Status::ok);
 
   // An admin key slipped in by somebody with write access and keys of their own.
-  const Keyring stranger = Keyring::generate();
+  const Keyring stranger = trusting(Keyring::generate(), keys_);
   ApiKeyGrant admin = grant();
   admin.models = {"*"};
   admin.scopes = kAllApiKeyScopes;
-  const NewApiKey slipped = ApiKeys(registry_->store(), stranger, none_).create(admin, "");
+  const NewApiKey slipped = ApiKeys(registry_->access(stranger, none_)).create(admin, "");
   std::string why;
   EXPECT_EQ(check(*checker(), std::string(slipped.key), &why), Status::untrusted);
   EXPECT_NE(why.find("doesn't hold"), std::string::npos) << why;

@@ -46,6 +46,16 @@ inline Bytes model_bytes(std::size_t size, std::uint32_t seed = 1) {
   return bytes;
 }
 
+// `own` with the public keys of `others`: whoever writes to a store's log trusts its other writers.
+inline Keyring trusting(const Keyring& own, const Keyring& others) {
+  const auto array = [](const Keyring& keys) {
+    const SecretString json = keys.to_json();
+    const std::string text(json.begin(), json.end());
+    return text.substr(text.find('[') + 1, text.rfind(']') - text.find('[') - 1);
+  };
+  return Keyring::parse("{\"keys\":[" + array(own) + "," + array(others.public_part()) + "]}", {});
+}
+
 template <class Call>
 Status status_of(Call call) {
   try {

@@ -84,10 +84,13 @@ TEST_F(RegistryTest, RolesAreSeparate) {
 }
 
 TEST_F(RegistryTest, KeysOfStrangersAreNotTrusted) {
-  const Keyring stranger = Keyring::generate();
+  const Keyring nobody = Keyring::generate();
   publish("digits", model_bytes(100));
-  EXPECT_EQ(status_of([&] { decrypt("digits", &stranger); }), Status::untrusted);
-  publish("digits", model_bytes(100), {}, &stranger);
+  EXPECT_EQ(status_of([&] { decrypt("digits", &nobody); }), Status::untrusted);
+  EXPECT_EQ(status_of([&] { publish("digits", model_bytes(100), {}, &nobody); }), Status::untrusted)
+      << "the log's records are by a key that this keyring doesn't hold";
+  const Keyring stranger = trusting(nobody, keys_);
+  EXPECT_EQ(publish("digits", model_bytes(100), {}, &stranger), 2U);
   EXPECT_EQ(status_of([&] { decrypt("digits/2"); }), Status::untrusted);
   EXPECT_EQ(status_of([&] { registry_->set_alias("digits", "production", 2, "", keys_, {}); }),
             Status::untrusted);

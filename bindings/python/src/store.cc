@@ -171,7 +171,7 @@ void add_store(py::module_& module) {
            [](const Store& self, const std::string& reference, const pts::Keyring& keys) {
              const auto store = self.get();
              return fetch_package([&](const pts::OpenOptions& options) {
-               return store->fetch(reference, keys, options.cancel);
+               return store->fetch(reference, keys, options);
              });
            })
       .def("load",

@@ -75,7 +75,7 @@ enum {
   PTS_CORRUPT = 6,            /* stored bytes are damaged, incomplete, mixed up or malformed */
   PTS_NO_KEY = 7,             /* the keyring holds no key that opens, signs or wraps this */
   PTS_REVOKED = 8,            /* the key record says disabled or destroyed */
-  PTS_ROLLBACK = 9,           /* older than what is known to have existed (reserved) */
+  PTS_ROLLBACK = 9,           /* older than, or not what is known to have existed */
   PTS_PERMISSION_DENIED = 10, /* the system or the store refused access; a key file is too open */
   PTS_UNAVAILABLE = 11,       /* the store cannot be reached */
   PTS_TIMEOUT = 12,           /* the time limit passed */
@@ -211,9 +211,11 @@ typedef struct pts_store_options {
   pts_log_fn log;               /* NULL (default) = silent */
   void* log_user;               /* must live until the store and all that was opened from it is
                                    destroyed */
+  const char* state;            /* file that remembers what was seen of this store, see "state"
+                                   below; NULL (default) = nothing is remembered */
 } pts_store_options;
 
-#define PTS_STORE_OPTIONS_INIT {sizeof(pts_store_options), 5000, 60000, 0, NULL, NULL}
+#define PTS_STORE_OPTIONS_INIT {sizeof(pts_store_options), 5000, 60000, 0, NULL, NULL, NULL}
 PTS_API void pts_store_options_init(pts_store_options* options);
 
 /* Opens a store by URI: "file:///srv/models", a plain path, "mongodb://host/database?options" or
@@ -454,22 +456,93 @@ PTS_API pts_status pts_store_import_read(pts_store* self, const char* name, uint
                                          pts_read_fn read, pts_progress_fn progress, void* user,
                                          pts_error* error);
 
-/* ---------------------------------------------------------------- aliases and key status */
+/* ---------------------------------------------------------------- aliases, key status, the log */
 
-/* Points an alias at a committed version (verified first), as a new signed record of its chain.
- * Needs a key that may sign alias records. `reason` may be NULL. PTS_CONFLICT when another
- * operator was faster. */
+/* Every alias is a chain of signed records: each names the one before it by its digest, and carries
+ * a sequence (1, 2, ...), a time and a reason. The last one counts. Changing an alias appends one
+ * and needs a key that may sign alias records and log records of that name; PTS_CONFLICT when
+ * another operator was faster: then nothing was changed. `reason` may be NULL.
+ *
+ * Every change, publishes too, is announced in the store's log before it takes effect and confirmed
+ * after. The log is one more chain. */
+
+/* Points an alias at a committed version, verified first. */
 PTS_API pts_status pts_store_set_alias(pts_store* self, const char* name, const char* alias,
                                        uint64_t version, const char* reason,
                                        const pts_keyring* keys, pts_error* error);
-/* A verified JSON array [{"alias", "version", "sequence", "time", "reason"}]. */
+/* Points it back at `version`, or (0) at the version it pointed at before the present one; doing so
+ * again goes back further. That version's content key must be enabled (PTS_REVOKED). `alias` NULL =
+ * the model's only one. `out_version` may be NULL. */
+PTS_API pts_status pts_store_rollback_alias(pts_store* self, const char* name, const char* alias,
+                                            uint64_t version, const char* reason,
+                                            const pts_keyring* keys, uint64_t* out_version,
+                                            pts_error* error);
+/* Ends an alias by a record that says so; its history stays, and setting it again continues it. */
+PTS_API pts_status pts_store_delete_alias(pts_store* self, const char* name, const char* alias,
+                                          const char* reason, const pts_keyring* keys,
+                                          pts_error* error);
+/* A verified JSON array of a model's aliases, an object each: {"alias", "version", "sequence",
+ * "time", "reason", "manifest", "record", "signer", "signer_trusted"}. manifest: SHA-256 of the
+ * payload bytes of the version's manifest, as pts_open_options takes it; record: SHA-256 of the
+ * record; both base64url. Deleted aliases are left out. */
 PTS_API pts_status pts_store_list_aliases(pts_store* self, const char* name,
                                           const pts_keyring* keys, char** out, pts_error* error);
+/* One such object. */
+PTS_API pts_status pts_store_show_alias(pts_store* self, const char* name, const char* alias,
+                                        const pts_keyring* keys, char** out, pts_error* error);
+/* An array of such objects, one a record, oldest first. A deletion has "version" null and
+ * "deleted" true. "signer_trusted" false: the keyring no longer holds or trusts that record's
+ * signer, and the records after it vouch for it. */
+PTS_API pts_status pts_store_alias_history(pts_store* self, const char* name, const char* alias,
+                                           const pts_keyring* keys, char** out, pts_error* error);
 /* Sets the status of the content key of a version: "enabled", "disabled" or "destroyed" (terminal;
  * its wrapped keys are removed from this store). Openers refuse a key that isn't enabled. */
 PTS_API pts_status pts_store_set_key_status(pts_store* self, const char* reference,
                                             const char* status, const char* reason,
                                             const pts_keyring* keys, pts_error* error);
+/* The log from record `first` on, at most `limit` records (0 = all), verified: a JSON array of
+ * {"sequence", "what", "name", "version", "alias", "manifest", "chain", "chain_sequence",
+ * "confirms", "time", "reason", "signer", "signer_trusted", "record"}, those that apply. what:
+ * "publish", "alias", "alias-delete", "key", "apikey", or "done": confirms that the change
+ * announced by record `confirms` was made. */
+PTS_API pts_status pts_store_log(pts_store* self, const pts_keyring* keys, uint64_t first,
+                                 uint64_t limit, char** out, pts_error* error);
+
+/* One finding of pts_store_verify or pts_store_verify_log: `check` names what was looked at
+ * ("index", "manifest", "key records", "wrapped keys", "payload model", "alias production", "log
+ * record 7", ...), `status` is PTS_OK or what is wrong, `detail` one sentence. Borrowed during the
+ * callback. Return 0 to go on, anything else to end the call with PTS_CANCELLED. */
+typedef int32_t (*pts_check_fn)(void* user, const char* check, pts_status status,
+                                const char* detail);
+/* Verifies every record of the log, that none is missing, altered or out of order, that each change
+ * it announces is in the store as announced, and that nothing is there that it doesn't announce. A
+ * change that was announced and neither confirmed nor made (its writer was interrupted) is a
+ * finding of PTS_OK. That newer records were cut off shows against a head that is known: `head`
+ * ("SEQUENCE:DIGEST" as the finding "log head" gives it; NULL = none), and the store's state. Goes
+ * on after a finding; returns the status of the first that isn't PTS_OK. `check` may be NULL. */
+PTS_API pts_status pts_store_verify_log(pts_store* self, const pts_keyring* keys, const char* head,
+                                        const pts_cancel* cancel, pts_check_fn check, void* user,
+                                        pts_error* error);
+
+/* ---------------------------------------------------------------- state */
+
+/* A state file remembers, for every store it is used with, the store's id, the last record seen of
+ * every chain (alias, content key, log), and the newest version seen of every model. With one
+ * (pts_store_options.state) a store can't show an older history than it has shown before, nor
+ * another store in its place: PTS_ROLLBACK says what is missing. Without one, and in a fresh file,
+ * only pts_open_options.manifest, min_sequence and max_age_s protect from old records that were
+ * properly signed once. A file may be shared by any number of threads, processes and stores. */
+
+/* Where the `ptsecure` command keeps it: $XDG_STATE_HOME/ptsecure/state.json, or
+ * ~/.local/state/ptsecure/state.json. The library itself uses no state file unasked. */
+PTS_API pts_status pts_state_default_path(char** out, pts_error* error);
+/* The file's JSON: {"ptsecure": 1, "places": {place: store id}, "stores": {store id: {"chains":
+ * {chain: {"sequence", "record"}}, "versions": {name: {"version", "manifest"}}}}}. A file that
+ * isn't there remembers nothing. */
+PTS_API pts_status pts_state_show(const char* path, char** out, pts_error* error);
+/* Forgets a store, by its URI or its id (PTS_NOT_FOUND), or everything (NULL; also when the file is
+ * damaged). What the store shows next is believed and remembered. */
+PTS_API pts_status pts_state_reset(const char* path, const char* store, pts_error* error);
 
 /* ---------------------------------------------------------------- API keys */
 
@@ -612,18 +685,30 @@ typedef struct pts_open_options {
                                all input shapes (free dimensions = 1); default 0 */
   const char* torch_dir;    /* as in pts_publish_options */
   const pts_cancel* cancel; /* NULL = none */
+  /* What a reference must come up to when it is resolved (fetch, model_open, verify): protection
+   * from old records where no state remembers newer ones. Falling short is PTS_ROLLBACK. */
+  const char* manifest;  /* SHA-256 of the payload bytes of the version's manifest, in base64url or
+                            hexadecimal; NULL (default) = any */
+  uint64_t min_sequence; /* of the alias's last record; only with NAME@alias; 0 (default) = any */
+  uint64_t max_age_s;    /* how long ago that record was signed, in seconds by its own time, so that
+                            an alias must be set anew at least this often. One dated more than 300 s
+                            into the future is refused too. Allow for how far clocks may differ;
+                            0 (default) = any age */
 } pts_open_options;
 
-#define PTS_OPEN_OPTIONS_INIT {sizeof(pts_open_options), PTS_VERIFY_SIGNED, NULL, 0, 0, NULL, NULL}
+#define PTS_OPEN_OPTIONS_INIT \
+  {sizeof(pts_open_options), PTS_VERIFY_SIGNED, NULL, 0, 0, NULL, NULL, NULL, 0, 0}
 PTS_API void pts_open_options_init(pts_open_options* options);
 
 /* A version whose manifest has been verified; nothing is decrypted yet. */
 typedef struct pts_package pts_package;
 
 /* Resolves a reference ("name" = newest, "name/7", "name@alias"), verifies the alias record and
- * the manifest with the keyring's trusted keys, and checks the key's status. */
+ * the manifest with the keyring's trusted keys, and checks the key's status. Of the options,
+ * cancel, manifest, min_sequence and max_age_s count here. */
 PTS_API pts_status pts_store_fetch(pts_store* self, const char* reference, const pts_keyring* keys,
-                                   const pts_cancel* cancel, pts_package** out, pts_error* error);
+                                   const pts_open_options* options, pts_package** out,
+                                   pts_error* error);
 /* Borrowed until the package is destroyed. */
 PTS_API const char* pts_package_name(const pts_package* self);
 PTS_API uint64_t pts_package_version(const pts_package* self);
@@ -654,12 +739,6 @@ PTS_API pts_status pts_package_export(pts_package* self, const char* folder,
                                       void* user, pts_error* error);
 PTS_API void pts_package_destroy(pts_package** self);
 
-/* One finding of pts_store_verify: `check` names what was looked at ("index", "manifest", "key
- * records", "wrapped keys", "payload model", "alias production", ...), `status` is PTS_OK or what
- * is wrong, `detail` one sentence. Borrowed during the callback. Return 0 to go on, anything else
- * to end the call with PTS_CANCELLED. */
-typedef int32_t (*pts_check_fn)(void* user, const char* check, pts_status status,
-                                const char* detail);
 /* Verifies all that is stored about a reference, every block of the payload included (with a key
  * that unwraps: the AEAD tags too; without one the signed digests alone), every alias of the model
  * and the store's own index entries for it. Goes on after a failed check; returns the status of

@@ -17,8 +17,8 @@ typedef struct {
   pts_status (*publish_bytes)(pts_store*, const char*, const void*, size_t, const pts_keyring*,
                               const pts_publish_options*, uint64_t*, pts_progress_fn, void*,
                               pts_error*);
-  pts_status (*fetch)(pts_store*, const char*, const pts_keyring*, const pts_cancel*, pts_package**,
-                      pts_error*);
+  pts_status (*fetch)(pts_store*, const char*, const pts_keyring*, const pts_open_options*,
+                      pts_package**, pts_error*);
   pts_status (*decrypt)(pts_package*, const pts_open_options*, pts_bytes**, pts_progress_fn, void*,
                         pts_error*);
   void (*package_destroy)(pts_package**);

@@ -35,13 +35,13 @@ func (o *OpenOptions) in(a *arena) *C.pts_open_options {
 	return c
 }
 
-func StoreFetch(s *Store, reference string, keys *Keyring, cancel *Cancel) (*Package, error) {
+func StoreFetch(s *Store, reference string, keys *Keyring, options *OpenOptions) (*Package, error) {
 	var a arena
 	defer a.free()
-	ref := a.text("a reference", reference)
+	ref, o := a.text("a reference", reference), options.in(&a)
 	var out *C.pts_package
 	err := a.call(func(e *C.pts_error) C.pts_status {
-		return C.pts_store_fetch((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), (*C.pts_cancel)(cancel), &out, e)
+		return C.pts_store_fetch((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), o, &out, e)
 	})
 	return (*Package)(out), made(err)
 }

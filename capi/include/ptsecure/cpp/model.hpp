@@ -28,6 +28,10 @@ struct OpenOptions {
   std::string torch_dir;
   const Cancel* cancel = nullptr;
   Progress progress;
+  // What a reference must come up to; see pts_open_options.
+  std::string manifest;
+  std::uint64_t min_sequence = 0;
+  std::chrono::seconds max_age{0};  // 0 = any
 };
 
 struct InferOptions {
@@ -56,6 +60,9 @@ inline pts_open_options c_options(const OpenOptions& options) {
   raw.warm_up_runs = options.warm_up_runs;
   raw.torch_dir = or_null(options.torch_dir);
   raw.cancel = options.cancel == nullptr ? nullptr : options.cancel->get();
+  raw.manifest = or_null(options.manifest);
+  raw.min_sequence = options.min_sequence;
+  raw.max_age_s = static_cast<std::uint64_t>(options.max_age.count());
   return raw;
 }
 

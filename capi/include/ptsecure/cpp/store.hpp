@@ -25,7 +25,25 @@ struct StoreOptions {
   unsigned threads = 0;
   // PTS_LOG_ERROR .. PTS_LOG_DEBUG; any thread, possibly several at once. What it throws is lost.
   detail::LogFunction log;
+  std::string
+      state;  // file that remembers what was seen of the store; empty = nothing is remembered
 };
+
+// See "state" in ptsecure.h.
+inline std::string default_state_path() {
+  return detail::text(pts_state_default_path);
+}
+// JSON.
+inline std::string show_state(const std::string& path) {
+  return detail::text(
+      [&](char** out, pts_error* error) { return pts_state_show(path.c_str(), out, error); });
+}
+// Empty store = everything.
+inline void reset_state(const std::string& path, const std::string& store = {}) {
+  detail::run([&](pts_error* error) {
+    return pts_state_reset(path.c_str(), detail::or_null(store), error);
+  });
+}
 
 struct PublishOptions {
   std::string format;  // empty = what the bytes are: "torchscript" or "aotinductor"
@@ -48,6 +66,7 @@ class Store {
     raw.connect_timeout_ms = milliseconds(options.connect_timeout);
     raw.operation_timeout_ms = milliseconds(options.operation_timeout);
     raw.threads = options.threads;
+    raw.state = detail::or_null(options.state);
     std::shared_ptr<detail::LogFunction> log;
     if (options.log) {
       log = std::make_shared<detail::LogFunction>(options.log);
@@ -145,6 +164,55 @@ class Store {
                                  detail::or_null(reason), keys.get(), error);
     });
   }
+  // Returns the version it points at now.
+  std::uint64_t rollback_alias(const std::string& name, const std::string& alias,
+                               const Keyring& keys, std::uint64_t version = 0,
+                               const std::string& reason = {}) const {
+    std::uint64_t now = 0;
+    detail::run([&](pts_error* error) {
+      return pts_store_rollback_alias(get(), name.c_str(), detail::or_null(alias), version,
+                                      detail::or_null(reason), keys.get(), &now, error);
+    });
+    return now;
+  }
+  void delete_alias(const std::string& name, const std::string& alias, const Keyring& keys,
+                    const std::string& reason = {}) const {
+    detail::run([&](pts_error* error) {
+      return pts_store_delete_alias(get(), name.c_str(), alias.c_str(), detail::or_null(reason),
+                                    keys.get(), error);
+    });
+  }
+  // JSON.
+  std::string show_alias(const std::string& name, const std::string& alias,
+                         const Keyring& keys) const {
+    return detail::text([&](char** out, pts_error* error) {
+      return pts_store_show_alias(get(), name.c_str(), alias.c_str(), keys.get(), out, error);
+    });
+  }
+  std::string alias_history(const std::string& name, const std::string& alias,
+                            const Keyring& keys) const {
+    return detail::text([&](char** out, pts_error* error) {
+      return pts_store_alias_history(get(), name.c_str(), alias.c_str(), keys.get(), out, error);
+    });
+  }
+  std::string log(const Keyring& keys, std::uint64_t first = 1, std::uint64_t limit = 0) const {
+    return detail::text([&](char** out, pts_error* error) {
+      return pts_store_log(get(), keys.get(), first, limit, out, error);
+    });
+  }
+  // Throws for the first finding that isn't PTS_OK, after all were made; `check` hears of each.
+  void verify_log(
+      const Keyring& keys,
+      std::function<void(const char* check, pts_status status, const char* detail)> check = {},
+      const std::string& head = {}, const Cancel* cancel = nullptr) const {
+    detail::Callbacks callbacks;
+    callbacks.check = std::move(check);
+    detail::run_with(callbacks, [&](pts_error* error) {
+      return pts_store_verify_log(
+          get(), keys.get(), detail::or_null(head), cancel == nullptr ? nullptr : cancel->get(),
+          callbacks.check ? &detail::Callbacks::on_check : nullptr, &callbacks, error);
+    });
+  }
   // JSON.
   std::string list_aliases(const std::string& name, const Keyring& keys) const {
     return detail::text([&](char** out, pts_error* error) {
@@ -160,11 +228,11 @@ class Store {
   }
 
   Package fetch(const std::string& reference, const Keyring& keys,
-                const Cancel* cancel = nullptr) const {
+                const OpenOptions& options = {}) const {
+    const pts_open_options raw = detail::c_options(options);
     pts_package* out = nullptr;
     detail::run([&](pts_error* error) {
-      return pts_store_fetch(get(), reference.c_str(), keys.get(),
-                             cancel == nullptr ? nullptr : cancel->get(), &out, error);
+      return pts_store_fetch(get(), reference.c_str(), keys.get(), &raw, &out, error);
     });
     return Package(out, log_);
   }

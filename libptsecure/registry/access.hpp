@@ -1,0 +1,22 @@
+#pragma once
+
+#include "libptsecure/registry/records.hpp"
+#include "libptsecure/registry/state.hpp"
+
+namespace ptsecure {
+
+// How one operation reaches a store: which keys count, and what this client remembers, if anything.
+struct Access {
+  Store& store;
+  const Keyring& keys;
+  CancelToken cancel;
+  const Memory* memory = nullptr;
+
+  // For as long as this lives.
+  Records records() const { return {store, keys, cancel, memory}; }
+};
+
+// Makes the store unless it is there; Status::rollback when one is remembered here and is gone.
+void ensure_created(const Access& access);
+
+}  // namespace ptsecure
