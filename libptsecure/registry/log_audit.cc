@@ -51,6 +51,8 @@ class Audit {
     LogBody body;
   };
   using Digests = std::map<std::uint64_t, Sha256Digest>;
+  // Numbers, and what is to stand there.
+  using Places = std::set<std::pair<std::uint64_t, Sha256Digest>>;
 
   void report(const std::string& check, Status status, const std::string& detail);
   void note(const std::string& check, const std::string& detail) {
@@ -78,8 +80,8 @@ class Audit {
   std::map<std::uint64_t, std::uint64_t> confirmed_;  // announcement -> confirmation
   std::map<ChainId, Digests> chains_;
   std::map<std::string, Digests> versions_;
-  std::map<ChainId, std::set<Sha256Digest>> announced_records_;
-  std::map<std::string, std::set<std::pair<std::uint64_t, Sha256Digest>>> announced_versions_;
+  std::map<ChainId, Places> announced_records_;
+  std::map<std::string, Places> announced_versions_;
 };
 
 void Audit::report(const std::string& check, Status status, const std::string& detail) {
@@ -120,7 +122,8 @@ void Audit::check_body(const ChainRecord& record) {
   LogBody body = LogBody::from_record(record);
   if (body.what != kLogDone) {
     if (body.change) {
-      announced_records_[body.change->chain].insert(body.change->record.digest);
+      const RecordMark& made = body.change->record;
+      announced_records_[body.change->chain].emplace(made.sequence, made.digest);
     } else if (body.manifest) {
       announced_versions_[body.name].emplace(body.version, *body.manifest);
     }
@@ -216,7 +219,7 @@ bool Audit::superseded(const LogBody::Change& change, const Digests& there) cons
   const auto stands = there.find(change.record.sequence);
   const auto announced = announced_records_.find(change.chain);
   return stands != there.end() && announced != announced_records_.end() &&
-         announced->second.contains(stands->second);
+         announced->second.contains(*stands);
 }
 
 void Audit::check_effect(const Announced& announced) {
@@ -264,7 +267,9 @@ void Audit::check_chain_announced(const ChainId& id, std::uint64_t from) {
   const auto announced = announced_records_.find(id);
   for (const auto& [sequence, digest] : chain(id)) {
     if (sequence < from) continue;
-    if (announced != announced_records_.end() && announced->second.contains(digest)) continue;
+    if (announced != announced_records_.end() && announced->second.contains({sequence, digest})) {
+      continue;
+    }
     report(chain_title(id) + ", record " + std::to_string(sequence), Status::rollback,
            "it is in the store and the log doesn't announce it: the log was cut or rewritten, or "
            "the record was written past it");
