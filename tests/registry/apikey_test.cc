@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "libptsecure/crypto/jws.hpp"
 #include "libptsecure/registry/apikey_check.hpp"
 #include "libptsecure/registry/token_bucket.hpp"
 #include "tests/registry/registry_fixture.hpp"
@@ -127,10 +128,9 @@ TEST_F(ApiKeyTest, UnsignedRecordsAndThoseOfStrangersRefuse) {
   // A publisher's key may sign manifests, not API keys.
   const Keyring publisher = keys_.split(Role::publisher);
   EXPECT_EQ(status_of([&] { keys_of(publisher).create(admin, ""); }), Status::no_key);
-  const std::string id = "00000000000000aa";
-  registry_->store().append_record(
-      {"apikey", id}, 1, publisher.sign(RecordKind::manifest, "digits", as_bytes("{}")), {});
-  EXPECT_EQ(status_of([&] { keys_of(keys_).show(id); }), Status::untrusted);
+  write_file(record(made.id, 1),
+             as_bytes(publisher.sign(RecordKind::manifest, "*", jws_payload_unverified(jws))));
+  EXPECT_EQ(status_of([&] { keys_of(keys_).show(made.id); }), Status::untrusted);
 }
 
 TEST_F(ApiKeyTest, KeysTrustedForSomeNamesSignNoApiKeys) {
