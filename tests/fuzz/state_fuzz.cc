@@ -1,0 +1,23 @@
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+#include "libptsecure/error.hpp"
+#include "libptsecure/registry/state.hpp"
+
+// A state file of any bytes is refused or read; what was read is written and read again as the
+// same.
+
+using namespace ptsecure;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  State state;
+  try {
+    state = State::from_json(as_text({data, size}));
+  } catch (const Error&) {
+    return 0;
+  }
+  const std::string written = state.to_json();
+  if (State::from_json(written).to_json() != written) std::abort();
+  return 0;
+}
