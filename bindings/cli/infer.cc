@@ -99,6 +99,7 @@ void add_infer_commands(CLI::App& app, Common& common) {
   verb->add_option("--method", arguments->method, "Method to run (default: forward)");
   verb->add_option("--verify", arguments->verify, "signed (default) or aead");
   verb->add_option("--device", arguments->device, "cpu (default), cuda or cuda:N");
+  arguments->expected.add_to(*verb);
   verb->callback(
       [&common, arguments] { common.run = [&common, arguments] { infer(common, *arguments); }; });
 
@@ -106,6 +107,7 @@ void add_infer_commands(CLI::App& app, Common& common) {
       "export", "Write a version's standard parts, still encrypted, for stock tools");
   parts->add_option("REF", arguments->reference, "NAME, NAME/7 or NAME@alias")->required();
   parts->add_option("FOLDER", arguments->folder, "New or empty folder")->required();
+  arguments->expected.add_to(*parts);
   parts->callback([&common, arguments] {
     common.run = [&common, arguments] { export_parts(common, *arguments); };
   });
