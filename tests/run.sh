@@ -88,7 +88,8 @@ check_headers() {
       *.h) compile_header gcc c99 "$header" && compile_header g++ c++17 "$header" ;;
       bindings/python/*) compile_header g++ c++20 "$header" -Ibindings/python/src $python ;;
       capi/include/ptsecure/ptsecure.hpp) compile_header g++ c++17 "$header" ;;
-      */engine/torch/* | */torch.hpp | tests/*) compile_header g++ c++20 "$header" $torch $mongoc ;;
+      */engine/torch/* | */torch.hpp | tests/*)
+        compile_header g++ c++20 "$header" -DPTSECURE_SOURCE_DIR=\".\" $torch $mongoc ;;
       *) compile_header g++ c++20 "$header" $mongoc ;;
     esac
     if (($? == 0)); then good=$((good + 1)); else bad=$((bad + 1)); fi

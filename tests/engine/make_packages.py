@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import struct
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -29,9 +28,8 @@ def folder() -> Path:
 
 def compile_packages(out: Path) -> None:
     import torch
+    from make_models import encode
     from torch import Tensor, nn
-
-    from tests.engine.make_models import encode
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -281,5 +279,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     main()
