@@ -12,7 +12,6 @@ struct Access {
   CancelToken cancel;
   const Memory* memory = nullptr;
 
-  // For as long as this lives.
   Records records() const { return {store, keys, cancel, memory}; }
 };
 

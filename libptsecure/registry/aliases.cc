@@ -94,8 +94,9 @@ std::uint64_t version_before(const std::vector<ChainRecord>& chain, const std::s
 // What a rollback goes to must be usable, or it makes things worse.
 void require_usable(const Access& access, const std::string& name, std::uint64_t version) {
   const VerifiedVersion target = resolve(access, {.name = name, .version = version, .alias = {}});
-  const PayloadEntry& payload = target.manifest->payload("model");
-  require_enabled(read_key(access, payload), payload);
+  for (const PayloadEntry& payload : target.manifest->payloads) {
+    require_enabled(read_key(access, payload), payload);
+  }
 }
 
 // Each version has its own keys, also for a program that it shares.

@@ -30,6 +30,22 @@ std::size_t page_size(std::uint64_t limit) {
   return limit == 0 ? std::numeric_limits<std::int32_t>::max() : static_cast<std::size_t>(limit);
 }
 
+// The aliases that don't end with a deletion, as far as can be told without verifying.
+std::vector<std::string> live_aliases(Store& store, const std::string& name) {
+  std::vector<std::string> aliases = store.chains({"alias", name}, {});
+  std::erase_if(aliases, [&](const std::string& alias) {
+    const auto last = store.last_record({"alias", name, alias}, ReadConcern::majority, {});
+    if (!last) return true;
+    try {
+      const Bytes payload = jws_payload_unverified(last->record);
+      return AliasBody::from_record(decode_record(as_text(payload), "an alias")).deleted;
+    } catch (const Error&) {
+      return false;
+    }
+  });
+  return aliases;
+}
+
 }  // namespace
 
 std::string Registry::list_json(const std::string& after, std::uint64_t limit) const {
@@ -37,7 +53,7 @@ std::string Registry::list_json(const std::string& after, std::uint64_t limit) c
   for (const ModelRow& model : store_->models(after, page_size(limit), {})) {
     ordered_json entry{{"name", model.name}};
     entry.update(index_entry(model.newest));
-    entry["aliases"] = store_->chains({"alias", model.name}, {});
+    entry["aliases"] = live_aliases(*store_, model.name);
     out["models"].push_back(std::move(entry));
   }
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);

@@ -116,7 +116,7 @@ class Records {
 
   Store& store_;
   const Keyring& keys_;
-  const CancelToken& cancel_;
+  const CancelToken cancel_;
   const Memory* memory_;
   mutable std::string store_id_;  // once read
 };

@@ -28,12 +28,15 @@ static void test_status_names(void) {
                                "engine",
                                "limit_exceeded",
                                "closed",
-                               "internal"};
-  for (pts_status status = 0; status <= PTS_INTERNAL; ++status) {
+                               "internal",
+                               "unauthenticated",
+                               "forbidden",
+                               "rate_limited"};
+  for (pts_status status = 0; status <= PTS_RATE_LIMITED; ++status) {
     CHECK(strcmp(pts_status_name(status), names[status]) == 0);
   }
-  CHECK(sizeof(names) / sizeof(names[0]) == PTS_INTERNAL + 1);
-  CHECK(strcmp(pts_status_name(PTS_INTERNAL + 1), "unknown") == 0);
+  CHECK(sizeof(names) / sizeof(names[0]) == PTS_RATE_LIMITED + 1);
+  CHECK(strcmp(pts_status_name(PTS_RATE_LIMITED + 1), "unknown") == 0);
   CHECK(strcmp(pts_status_name(-5), "unknown") == 0);
 }
 
@@ -127,7 +130,7 @@ static void test_struct_size(void) {
   options.struct_size = 0;
   CHECK_STATUS(pts_store_open(test_path("s"), &options, &store, &error), PTS_INVALID_ARGUMENT);
   CHECK_HAS(error.message, "pts_store_options_init");
-  options.struct_size = sizeof(options) - 1;
+  options.struct_size = offsetof(pts_store_options, state) - 1; /* smaller than the first */
   CHECK_STATUS(pts_store_open(test_path("s"), &options, &store, &error), PTS_INVALID_ARGUMENT);
   memset(&options.struct_size, 0xAA, sizeof(options.struct_size)); /* uninitialised */
   CHECK_STATUS(pts_store_open(test_path("s"), &options, &store, &error), PTS_INVALID_ARGUMENT);
@@ -168,9 +171,10 @@ static void test_inits(void) {
         b.reserved == 0)
   SAME(pts_keyring_options, PTS_KEYRING_OPTIONS_INIT);
 #undef SAME_MEMBERS
-#define SAME_MEMBERS(a, b)                                              \
-  CHECK(a.connect_timeout_ms == 5000 && b.connect_timeout_ms == 5000 && \
-        b.operation_timeout_ms == 60000 && b.threads == 0 && b.log == NULL && b.log_user == NULL)
+#define SAME_MEMBERS(a, b)                                                    \
+  CHECK(a.connect_timeout_ms == 5000 && b.connect_timeout_ms == 5000 &&       \
+        b.operation_timeout_ms == 60000 && b.threads == 0 && b.log == NULL && \
+        b.log_user == NULL && a.state == NULL && b.state == NULL)
   SAME(pts_store_options, PTS_STORE_OPTIONS_INIT);
 #undef SAME_MEMBERS
 #define SAME_MEMBERS(a, b)                                                                         \
@@ -181,7 +185,8 @@ static void test_inits(void) {
 #undef SAME_MEMBERS
 #define SAME_MEMBERS(a, b)                                                                    \
   CHECK(a.verify == PTS_VERIFY_SIGNED && b.verify == PTS_VERIFY_SIGNED && b.device == NULL && \
-        b.intra_op_threads == 0 && b.warm_up_runs == 0 && b.torch_dir == NULL && b.cancel == NULL)
+        b.intra_op_threads == 0 && b.warm_up_runs == 0 && b.torch_dir == NULL &&              \
+        b.cancel == NULL && b.manifest == NULL && b.min_sequence == 0 && b.max_age_s == 0)
   SAME(pts_open_options, PTS_OPEN_OPTIONS_INIT);
 #undef SAME_MEMBERS
 #define SAME_MEMBERS(a, b) CHECK(a.method == b.method && b.method == NULL && b.input_names == NULL)
@@ -201,9 +206,9 @@ static void test_inits(void) {
 static void test_no_tail_padding(void) {
 #define TAIL(type, last) CHECK(offsetof(type, last) + sizeof(((type*)0)->last) == sizeof(type))
   TAIL(pts_keyring_options, reserved);
-  TAIL(pts_store_options, log_user);
+  TAIL(pts_store_options, state);
   TAIL(pts_publish_options, weights_of);
-  TAIL(pts_open_options, cancel);
+  TAIL(pts_open_options, max_age_s);
   TAIL(pts_infer_options, input_names);
   TAIL(pts_tensor, reserved);
 #undef TAIL
