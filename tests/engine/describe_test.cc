@@ -81,7 +81,7 @@ INSTANTIATE_TEST_SUITE_P(Models, Stateless,
 
 TEST(Describe, EngineNamesItsLibtorch) {
   EXPECT_EQ(torch_engine("").version().rfind("libtorch 2.", 0), 0u);
-  EXPECT_EQ(torch_engine("").formats(), std::vector<std::string>{"torchscript"});
+  EXPECT_EQ(torch_engine("").formats(), (std::vector<std::string>{"torchscript", "aotinductor"}));
 }
 
 }  // namespace
