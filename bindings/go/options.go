@@ -65,6 +65,12 @@ func WithThreads(n uint32) StoreOption {
 	return func(o *storeOptions) { o.raw.Threads = n }
 }
 
+// WithState names a file that remembers what was seen of a store, so that it can't show an older history
+// later: ErrRollback. By default nothing is remembered.
+func WithState(path string) StoreOption {
+	return func(o *storeOptions) { o.raw.State = path }
+}
+
 // WithLogger receives what the library has to say, which is silent by default. Lines hold no secrets.
 func WithLogger(logger *slog.Logger) StoreOption {
 	return func(o *storeOptions) { o.log = logger }
@@ -178,6 +184,21 @@ func WithIntraOpThreads(n int32) LoadOption {
 // shapes.
 func WithWarmUp(n int32) LoadOption {
 	return loadOption(func(o *loadOptions) { o.raw.WarmUpRuns = n })
+}
+
+// WithManifest takes only the version whose manifest has this SHA-256 (base64url or hexadecimal).
+func WithManifest(digest string) LoadOption {
+	return loadOption(func(o *loadOptions) { o.raw.Manifest = digest })
+}
+
+// WithMinSequence takes an alias only from this record on.
+func WithMinSequence(sequence uint64) LoadOption {
+	return loadOption(func(o *loadOptions) { o.raw.MinSequence = sequence })
+}
+
+// WithMaxAge takes an alias only when its last record was signed at most so long ago, by its own time.
+func WithMaxAge(age time.Duration) LoadOption {
+	return loadOption(func(o *loadOptions) { o.raw.MaxAgeS = uint64(max(age/time.Second, 1)) })
 }
 
 // WithFormat says what is published: "torchscript", the default, or "opaque" for any bytes, which

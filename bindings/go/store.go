@@ -195,6 +195,12 @@ type Alias struct {
 	Sequence uint64    `json:"sequence"`
 	Time     time.Time `json:"time"`
 	Reason   string    `json:"reason"`
+	Deleted  bool      `json:"deleted"`
+	Manifest string    `json:"manifest"` // digest of the version's manifest, for WithManifest
+	Record   string    `json:"record"`   // digest of the record
+	Signer   string    `json:"signer"`
+	// The keyring still trusts the signer; else the records after this one vouch for it.
+	SignerTrusted bool `json:"signer_trusted"`
 }
 
 // Aliases returns the aliases of a model, verified.
@@ -232,10 +238,12 @@ func (s *Store) SetKeyStatus(ctx context.Context, reference string, status KeySt
 }
 
 // Fetch verifies the manifest of "name" (the newest version), "name/7" or "name@alias".
-func (s *Store) Fetch(ctx context.Context, reference string, keys *Keyring) (*Package, error) {
+func (s *Store) Fetch(ctx context.Context, reference string, keys *Keyring, options ...LoadOption) (*Package, error) {
+	o := newLoadOptions(options)
 	var object *raw.Package
 	err := s.transfer(ctx, keys, func(store *raw.Store, ring *raw.Keyring, cancel *raw.Cancel) (err error) {
-		object, err = raw.StoreFetch(store, reference, ring, &raw.OpenOptions{Cancel: cancel})
+		o.raw.Cancel = cancel
+		object, err = raw.StoreFetch(store, reference, ring, &o.raw)
 		return err
 	})
 	if err != nil {
@@ -274,16 +282,17 @@ func (s *Store) Verify(ctx context.Context, reference string, keys *Keyring, opt
 	var checks []Check
 	err := s.transfer(ctx, keys, func(store *raw.Store, ring *raw.Keyring, cancel *raw.Cancel) error {
 		o.raw.Cancel = cancel
-		return raw.StoreVerify(store, reference, ring, &o.raw, &raw.Callbacks{
-			Progress: o.progress,
-			Check: func(name string, status int32, detail string) {
-				check := Check{Name: name, Detail: detail}
-				if status != 0 {
-					check.Err = newError(Status(status), detail)
-				}
-				checks = append(checks, check)
-			},
-		})
+		return raw.StoreVerify(store, reference, ring, &o.raw, &raw.Callbacks{Progress: o.progress, Check: collect(&checks)})
 	})
 	return checks, err
+}
+
+func collect(checks *[]Check) func(name string, status int32, detail string) {
+	return func(name string, status int32, detail string) {
+		check := Check{Name: name, Detail: detail}
+		if status != 0 {
+			check.Err = newError(Status(status), detail)
+		}
+		*checks = append(*checks, check)
+	}
 }

@@ -13,6 +13,9 @@ type OpenOptions struct {
 	WarmUpRuns     int32
 	TorchDir       string
 	Cancel         *Cancel
+	Manifest       string
+	MinSequence    uint64
+	MaxAgeS        uint64
 }
 
 const (
@@ -32,6 +35,9 @@ func (o *OpenOptions) in(a *arena) *C.pts_open_options {
 	c.warm_up_runs = C.int32_t(o.WarmUpRuns)
 	c.torch_dir = a.optional("a folder", o.TorchDir)
 	c.cancel = (*C.pts_cancel)(o.Cancel)
+	c.manifest = a.optional("a manifest's digest", o.Manifest)
+	c.min_sequence = C.uint64_t(o.MinSequence)
+	c.max_age_s = C.uint64_t(o.MaxAgeS)
 	return c
 }
 

@@ -95,6 +95,11 @@ pts_status ptsgo_store_verify(pts_store* self, const char* reference, const pts_
                           (void*)callbacks, error);
 }
 
+pts_status ptsgo_store_verify_log(pts_store* self, const pts_keyring* keys, const char* head,
+                                  const pts_cancel* cancel, uintptr_t callbacks, pts_error* error) {
+  return pts_store_verify_log(self, keys, head, cancel, on_check, (void*)callbacks, error);
+}
+
 pts_status ptsgo_store_copy(pts_store* self, const char* reference, const pts_keyring* keys,
                             pts_store* target, const pts_keyring* target_keys,
                             const pts_publish_options* options, uint64_t* version,

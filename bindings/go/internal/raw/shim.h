@@ -32,6 +32,8 @@ pts_status ptsgo_model_open(pts_store* store, const char* reference, const pts_k
 pts_status ptsgo_store_verify(pts_store* self, const char* reference, const pts_keyring* keys,
                               const pts_open_options* options, uintptr_t callbacks,
                               pts_error* error);
+pts_status ptsgo_store_verify_log(pts_store* self, const pts_keyring* keys, const char* head,
+                                  const pts_cancel* cancel, uintptr_t callbacks, pts_error* error);
 pts_status ptsgo_store_copy(pts_store* self, const char* reference, const pts_keyring* keys,
                             pts_store* target, const pts_keyring* target_keys,
                             const pts_publish_options* options, uint64_t* version,

@@ -12,6 +12,7 @@ type StoreOptions struct {
 	ConnectTimeoutMS, OperationTimeoutMS int32
 	Threads                              uint32
 	Log                                  *Log
+	State                                string
 }
 
 func StoreOpen(uri string, options StoreOptions) (*Store, error) {
@@ -26,6 +27,7 @@ func StoreOpen(uri string, options StoreOptions) (*Store, error) {
 		c.operation_timeout_ms = C.int32_t(options.OperationTimeoutMS)
 	}
 	c.threads = C.uint32_t(options.Threads)
+	c.state = a.optional("a state file's path", options.State)
 	var log C.uintptr_t
 	if options.Log != nil {
 		log = C.uintptr_t(options.Log.handle)
