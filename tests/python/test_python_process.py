@@ -213,6 +213,8 @@ def test_ctrl_c_while_opening(prepared: tuple[str, str, str]) -> None:
         """
         import signal, threading
 
+        # Whoever starts the tests in the background may have left the signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         package = store.fetch("big", keys)
 
         def interrupt(done, total):
@@ -253,6 +255,9 @@ def test_ctrl_c_while_a_server_is_silent(
 ) -> None:
     program = PREPARED + textwrap.dedent(
         """
+        import signal
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         print("waiting", flush=True)
         try:
             store.load("digits", keys)
