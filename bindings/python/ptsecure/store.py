@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ptsecure import _ptsecure
 from ptsecure._handle import Handle
-from ptsecure.compiled import compile_program, is_exported
 from ptsecure.errors import BY_CODE, InvalidArgumentError
 from ptsecure.keyring import Keyring
 from ptsecure.listing import (
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["KeyStatus", "Log", "Store", "open_store"]
 
 KeyStatus = Literal["enabled", "disabled", "destroyed"]
-Format = Literal["torchscript", "aotinductor", "opaque"]
+Format = Literal["torchscript", "opaque"]
 Log = logging.Logger | Callable[[int, str], object]
 
 _LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG}
@@ -183,15 +182,13 @@ class Store(Handle):
     def publish(
         self,
         name: str,
-        model: "str | os.PathLike[str] | bytes | bytearray | memoryview | torch.nn.Module"
-        " | torch.export.ExportedProgram",
+        model: "str | os.PathLike[str] | bytes | bytearray | memoryview | torch.nn.Module",
         keys: Keyring,
         *,
         alias: str | None = None,
         labels: Mapping[str, str] | None = None,
         sample: Any = None,
-        format: Format | None = None,
-        compile: bool = False,
+        format: Format = "torchscript",
         torch_dir: str | os.PathLike[str] | None = None,
         progress: Progress = False,
     ) -> PublishedVersion:
@@ -211,10 +208,7 @@ class Store(Handle):
             labels: stored readable and signed.
             sample: the input of `forward`, or a tuple of all its inputs. The model is run on it
                 once; datatypes and shapes go into the manifest and are checked from then on.
-            format: "torchscript", "aotinductor" for a compiled package (.pt2), or "opaque" for any
-                bytes, which can't be run. By default what the bytes are of the first two.
-            compile: `model` is a torch.export.ExportedProgram, to be compiled by AOTInductor for
-                this machine first, which takes tens of seconds.
+            format: "torchscript", or "opaque" for any bytes, which can't be run.
             torch_dir: the folder with libtorch's lib/, instead of the installed torch's.
             progress: True for a bar, or a function of bytes done and in all.
 
@@ -231,23 +225,12 @@ class Store(Handle):
         sample = _as_inputs(sample)
         folder = installed_torch() if torch_dir is None else os.fspath(torch_dir)
         captured = None
-        if is_exported(model):
-            if not compile or format not in (None, "aotinductor"):
-                raise InvalidArgumentError(
-                    "an exported program isn't compiled yet: publish it with compile=True, or "
-                    "compile it with torch._inductor.aoti_compile_and_package and publish that package"
-                )
-            model = compile_program(model, progress=progress is True)  # type: ignore[arg-type]
-        elif compile:
-            raise InvalidArgumentError(
-                "compile=True takes what torch.export.export(module, example_inputs) returns"
-            )
         if is_live(model):
-            if format not in (None, "torchscript"):
+            if format != "torchscript":
                 raise InvalidArgumentError("a live module is published as format='torchscript'")
             model, captured = capture(model, sample)  # type: ignore[arg-type]
         arguments = _ptsecure.PublishArguments(
-            format or "", alias or "", dict(labels or {}), sample, folder
+            format, alias or "", dict(labels or {}), sample, folder
         )
         with reporting(progress, f"publishing {name}") as on_progress:
             if isinstance(model, str | os.PathLike):
