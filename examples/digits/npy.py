@@ -1,5 +1,7 @@
 """Reads .npy files of plain numbers with the standard library alone."""
 
+from __future__ import annotations
+
 import array
 import ast
 import math
