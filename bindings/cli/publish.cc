@@ -18,6 +18,10 @@ struct PublishArguments {
   std::vector<std::string> samples;
   std::string jwk;
   std::string sha256;
+  std::string gridfs;
+  std::string bucket = "fs";
+  bool by_id = false;
+  std::string gridfs_jwk;
   std::string target;
   std::string target_keys;
 };
@@ -68,6 +72,15 @@ void publish(const Common& common, const PublishArguments& arguments) {
          arguments.alias);
 }
 
+pts::GridfsFile gridfs_file(const PublishArguments& arguments) {
+  pts::GridfsFile file;
+  file.uri = arguments.gridfs;
+  file.bucket = arguments.bucket;
+  (arguments.by_id ? file.id : file.filename) = arguments.model;
+  file.jwk_filename = arguments.gridfs_jwk;
+  return file;
+}
+
 void import_model(const Common& common, const PublishArguments& arguments) {
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
@@ -78,10 +91,13 @@ void import_model(const Common& common, const PublishArguments& arguments) {
   options.cancel = &common.cancel;
   ProgressBar bar("importing " + arguments.name, common.show_progress());
   options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
-  report(common, arguments.name,
-         store.import_file(arguments.name, arguments.model, read_file(arguments.jwk),
-                           arguments.sha256, keys, options),
-         arguments.alias);
+  const std::string jwk = arguments.jwk.empty() ? "" : read_file(arguments.jwk);
+  const std::uint64_t version =
+      arguments.gridfs.empty()
+          ? store.import_file(arguments.name, arguments.model, jwk, arguments.sha256, keys, options)
+          : store.import_gridfs(arguments.name, gridfs_file(arguments), jwk, arguments.sha256, keys,
+                                options);
+  report(common, arguments.name, version, arguments.alias);
 }
 
 void copy(const Common& common, const PublishArguments& arguments) {
@@ -129,7 +145,19 @@ void add_import(CLI::App& app, Common& common) {
       "import", "Publish the model that a JWE of a whole file holds, as the next version of NAME");
   verb->add_option("FILE", arguments->model, "JWE: compact or JSON")->required();
   verb->add_option("NAME", arguments->name, "Model name")->required();
-  verb->add_option("--jwk", arguments->jwk, "File with the JWK that opens it")->required();
+  CLI::Option_group* key = verb->add_option_group("the key that opens it");
+  key->add_option("--jwk", arguments->jwk, "File with the JWK that opens it");
+  CLI::Option* gridfs =
+      verb->add_option("--gridfs", arguments->gridfs,
+                       "mongodb:// URI of a database: FILE, the newest of that name, is in its "
+                       "GridFS and not on disk");
+  verb->add_option("--bucket", arguments->bucket, "Of that GridFS; fs if not given")->needs(gridfs);
+  verb->add_flag("--by-id", arguments->by_id, "FILE is the file's _id there, not its name")
+      ->needs(gridfs);
+  key->add_option("--gridfs-jwk", arguments->gridfs_jwk,
+                  "Name of the file in the same bucket that holds the JWK; needs --sha256")
+      ->needs(gridfs);
+  key->require_option(1);
   verb->add_option("--sha256", arguments->sha256,
                    "SHA-256 of the model in hex; required with an RSA or EC key");
   verb->add_option("--alias", arguments->alias, "Point this alias at the new version");

@@ -17,6 +17,7 @@
 #include "libptsecure/package/reference.hpp"
 #include "libptsecure/registry/access.hpp"
 #include "libptsecure/registry/state.hpp"
+#include "libptsecure/store/gridfs.hpp"
 #include "libptsecure/store/store.hpp"
 #include "libptsecure/thread_pool.hpp"
 #include "libptsecure/value/v2_json.hpp"
@@ -36,6 +37,12 @@ struct PublishOptions {
   std::string torch_dir;
   Progress progress;
   CancelToken cancel;
+};
+
+// Where the JWK of a foreign JWE is: given as JSON, or in the JWE's own GridFS bucket.
+struct JwkPlace {
+  std::string_view json;
+  std::string filename;  // empty = given
 };
 
 // What a reader expects of a reference beyond its signatures: what protects from old records where
@@ -200,10 +207,15 @@ class Registry {
   // Publishes what a foreign JWE holds, `text` being its serialisation. It is decrypted to memory,
   // and nothing is done with it before its tag or MAC, and the digest where given, hold. Anybody
   // with the public key can make an asymmetrically wrapped one, so an asymmetric key needs the
-  // digest of the plaintext.
-  std::uint64_t import_jwe(const std::string& name, PlainInput& text, const Jwk& key,
+  // digest of the plaintext. `jwk`: JSON.
+  std::uint64_t import_jwe(const std::string& name, PlainInput& text, std::string_view jwk,
                            const std::optional<Sha256Digest>& plaintext, const Keyring& keys,
                            const PublishOptions& options) const;
+  // The same of a JWE in GridFS, where its JWK may lie as well; that needs the digest too, because
+  // who can write to that database can have made both.
+  std::uint64_t import_gridfs(const std::string& name, const GridfsName& source,
+                              const JwkPlace& jwk, const std::optional<Sha256Digest>& plaintext,
+                              const Keyring& keys, const PublishOptions& options) const;
   // Re-seals a verified version into another store as its next version.
   std::uint64_t copy(std::string_view reference, const Keyring& keys, const Registry& target,
                      const Keyring& target_keys, const PublishOptions& options) const;
@@ -257,6 +269,9 @@ class Registry {
   // Seals `input` as weights for the program of options.weights_of.
   std::uint64_t publish_weights(const std::string& name, PlainInput& input, const Keyring& keys,
                                 const PublishOptions& options) const;
+  std::uint64_t import_with(const std::string& name, PlainInput& text, const Jwk& key,
+                            const std::optional<Sha256Digest>& plaintext, const Keyring& keys,
+                            const PublishOptions& options) const;
   // The alias that a publish or copy asked for; a failure becomes an AliasError.
   void set_published_alias(const std::string& name, const std::string& alias, std::uint64_t version,
                            const Keyring& keys, const CancelToken& cancel) const;

@@ -80,6 +80,10 @@ class Bson {
   Bson& date(const char* key, std::int64_t milliseconds) {
     return check(bson_append_date_time(&bson_, key, -1, milliseconds));
   }
+  // Of whatever type.
+  Bson& value(const char* key, const bson_value_t& value) {
+    return check(bson_append_value(&bson_, key, -1, &value));
+  }
   Bson& doc(const char* key, const Bson& value) {
     return check(bson_append_document(&bson_, key, -1, value.get()));
   }

@@ -6,6 +6,7 @@
 
 #include "libptsecure/error.hpp"
 #include "libptsecure/store/component.hpp"
+#include "libptsecure/store/gridfs.hpp"
 
 #ifndef PTSECURE_WITH_MONGODB
 #define PTSECURE_WITH_MONGODB 0
@@ -102,6 +103,14 @@ std::string shown(std::string_view text) {
   return out + (text.size() > 40 ? "..." : "");
 }
 
+#if !PTSECURE_WITH_MONGODB
+[[noreturn]] void no_mongodb() {
+  throw Error(Status::unsupported,
+              "this build has no MongoDB in it; build it with -DPTSECURE_MONGODB=ON (it needs "
+              "libmongoc-dev)");
+}
+#endif
+
 }  // namespace
 
 bool is_component(std::string_view text) noexcept {
@@ -149,14 +158,19 @@ std::shared_ptr<Store> open_store(const std::string& uri, const StoreOptions& op
 #if PTSECURE_WITH_MONGODB
     return open_mongodb_store(uri, options);
 #else
-    throw Error(Status::unsupported,
-                "this build has no MongoDB store; build it with -DPTSECURE_MONGODB=ON (it needs "
-                "libmongoc-dev)");
+    no_mongodb();
 #endif
   }
   // The rest of the URI may hold a password.
   throw Error(Status::invalid_argument,
               "the scheme '" + *scheme + "' is not known; " + std::string(kAccepted));
 }
+
+#if !PTSECURE_WITH_MONGODB
+std::unique_ptr<GridfsFile> open_gridfs_file(const GridfsName&, const StoreOptions&,
+                                             const CancelToken&) {
+  no_mongodb();
+}
+#endif
 
 }  // namespace ptsecure

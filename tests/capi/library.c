@@ -183,6 +183,11 @@ static void test_inits(void) {
         b.torch_dir == NULL && b.cancel == NULL && b.sample_json == NULL)
   SAME(pts_publish_options, PTS_PUBLISH_OPTIONS_INIT);
 #undef SAME_MEMBERS
+#define SAME_MEMBERS(a, b)                                                          \
+  CHECK(a.uri == NULL && b.uri == NULL && b.bucket == NULL && b.filename == NULL && \
+        b.id == NULL && b.jwk_filename == NULL)
+  SAME(pts_gridfs_file, PTS_GRIDFS_FILE_INIT);
+#undef SAME_MEMBERS
 #define SAME_MEMBERS(a, b)                                                                    \
   CHECK(a.verify == PTS_VERIFY_SIGNED && b.verify == PTS_VERIFY_SIGNED && b.device == NULL && \
         b.intra_op_threads == 0 && b.warm_up_runs == 0 && b.torch_dir == NULL &&              \

@@ -39,6 +39,7 @@ static void test_no_result(void) {
   pts_store_options_init(NULL);
   pts_tensor_init(NULL);
   pts_publish_options_init(NULL);
+  pts_gridfs_file_init(NULL);
   pts_open_options_init(NULL);
   pts_infer_options_init(NULL);
   pts_apikey_options_init(NULL);
@@ -242,6 +243,36 @@ static void test_store(pts_store* store, const pts_keyring* keys) {
   REFUSED_OUT(model, pts_model_open(store, "m", NULL, NULL, &model, NULL, NULL, &error));
 }
 
+static void test_import_gridfs(pts_store* store, const pts_keyring* keys) {
+  pts_error error;
+  pts_gridfs_file file = PTS_GRIDFS_FILE_INIT;
+  const size_t size = strlen(kOct);
+  CHECK(pts_store_import_gridfs(NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL,
+                                NULL) == PTS_INVALID_ARGUMENT);
+  REFUSED(pts_store_import_gridfs(store, "m", NULL, kOct, size, NULL, keys, NULL, NULL, NULL, NULL,
+                                  &error));
+  REFUSED(pts_store_import_gridfs(store, "m", &file, kOct, size, NULL, keys, NULL, NULL, NULL, NULL,
+                                  &error)); /* no uri */
+  file.uri = "mongodb://127.0.0.1:1/models";
+  REFUSED(pts_store_import_gridfs(store, "m", &file, kOct, size, NULL, keys, NULL, NULL, NULL, NULL,
+                                  &error)); /* no file */
+  file.filename = "x";
+  REFUSED(pts_store_import_gridfs(store, "m", &file, NULL, 0, NULL, keys, NULL, NULL, NULL, NULL,
+                                  &error));
+  file.id = "y";
+  REFUSED(pts_store_import_gridfs(store, "m", &file, kOct, size, NULL, keys, NULL, NULL, NULL, NULL,
+                                  &error)); /* both */
+  file.id = NULL;
+  file.jwk_filename = "k";
+  REFUSED(pts_store_import_gridfs(store, "m", &file, kOct, size, NULL, keys, NULL, NULL, NULL, NULL,
+                                  &error)); /* two keys */
+  REFUSED(pts_store_import_gridfs(store, "m", &file, NULL, 0, NULL, keys, NULL, NULL, NULL, NULL,
+                                  &error)); /* no digest */
+  file.struct_size = 1;
+  REFUSED(pts_store_import_gridfs(store, "m", &file, kOct, size, NULL, keys, NULL, NULL, NULL, NULL,
+                                  &error));
+}
+
 static void test_publish(pts_store* store, const pts_keyring* keys) {
   pts_error error;
   uint64_t version = 7;
@@ -276,6 +307,7 @@ static void test_publish(pts_store* store, const pts_keyring* keys) {
                                 NULL, NULL, &error));
   REFUSED(pts_store_import_read(NULL, "m", 8, kOct, strlen(kOct), NULL, keys, &options, NULL,
                                 on_read, NULL, NULL, &error));
+  test_import_gridfs(store, keys);
   REFUSED(pts_store_copy(store, NULL, keys, store, keys, NULL, NULL, NULL, NULL, &error));
   REFUSED(pts_store_copy(store, "m", NULL, store, keys, NULL, NULL, NULL, NULL, &error));
   REFUSED(pts_store_copy(store, "m", keys, NULL, keys, NULL, NULL, NULL, NULL, &error));

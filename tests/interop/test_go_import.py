@@ -1,13 +1,14 @@
 """Whole-file JWEs that go-jose made are imported."""
 
 import hashlib
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import ROOT, Command
+from tests.cli.command import DIGITS, ROOT, Command, database
 
 GO = [os.environ.get("PTSECURE_GO", "go"), "build", "-buildvcs=false", "-o"]
 ASYMMETRIC = ["RSA-OAEP-256", "ECDH-ES+A256KW"]
@@ -68,3 +69,25 @@ def test_import(alg: str, enc: str, form: str, keys: Path, programs: Path, tmp_p
     changed = Command(str(tmp_path / "other"), keys)
     assert changed.run(*arguments).returncode != 0
     assert changed.run("show", "m").returncode == 3
+
+
+@pytest.mark.parametrize("kind", ["folder", "mongodb"])
+@pytest.mark.parametrize("form", ["compact", "json"])
+@pytest.mark.parametrize("alg", ["A256KW", "ECDH-ES+A256KW"])
+def test_import_from_gridfs(
+    alg: str, form: str, kind: str, mongod: str, keys: Path, programs: Path, tmp_path: Path
+) -> None:
+    """go-jose sealed it and MongoDB's Go driver stored it, its JWK beside it on disk."""
+    plain, jwk = DIGITS / "digits.pt", tmp_path / "key.jwk"
+    source = database(mongod, f"source_{tmp_path.name}")
+    made: list[str | Path] = ["-alg", alg, "-form", form, "-in", plain, "-jwk", jwk]
+    made += ["-gridfs", source, "-out", "digits.jwe"]
+    subprocess.run([programs / "gojose", *made], check=True)
+    target = tmp_path / "store" if kind == "folder" else database(mongod, tmp_path.name)
+    command = Command(str(target), keys)
+    digest = hashlib.sha256(plain.read_bytes()).hexdigest()
+    arguments: list[str | Path] = ["import", "digits.jwe", "m", "--gridfs", source, "--jwk", jwk]
+    command.ok(*arguments, "--sha256", digest, "--alias", "production")
+    command.ok("verify", "m@production")
+    answer = command.ok("infer", "m@production", "--input", DIGITS / "heldout_images.npy")
+    assert json.loads(answer)["outputs"][0]["shape"][1] == 10

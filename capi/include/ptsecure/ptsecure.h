@@ -456,6 +456,34 @@ PTS_API pts_status pts_store_import_read(pts_store* self, const char* name, uint
                                          pts_read_fn read, pts_progress_fn progress, void* user,
                                          pts_error* error);
 
+/* A file in a MongoDB database's GridFS, as any driver or mongofiles put it there. */
+typedef struct pts_gridfs_file {
+  size_t struct_size;
+  const char* uri;      /* mongodb:// or mongodb+srv://, naming the database; its own time limits
+                           count, or else 5 s to find a server and 60 s for a round trip */
+  const char* bucket;   /* NULL = "fs" */
+  const char* filename; /* the newest file of that name; or NULL, and then */
+  const char* id;       /* the file with this _id: an ObjectId as 24 hex digits, or a text */
+  const char* jwk_filename; /* the JWK is in the same bucket, the newest file of that name (at most
+                               64 KiB); NULL = it is given */
+} pts_gridfs_file;
+
+#define PTS_GRIDFS_FILE_INIT {sizeof(pts_gridfs_file), NULL, NULL, NULL, NULL, NULL}
+PTS_API void pts_gridfs_file_init(pts_gridfs_file* file);
+
+/* The same of a JWE in GridFS, which is only read: from the primary, 2 MiB at a time (or a chunk,
+ * where that is more). It needs no right but to read that database; the store that the model goes
+ * to may be any. PTS_NOT_FOUND when there is no such file; PTS_CORRUPT when a chunk is missing, is
+ * one too many or has another length than it should. `jwk` is NULL when file->jwk_filename is set;
+ * `sha256` is required then, because whoever can write to that database can have made both. */
+PTS_API pts_status pts_store_import_gridfs(pts_store* self, const char* name,
+                                           const pts_gridfs_file* file, const char* jwk,
+                                           size_t jwk_size, const char* sha256,
+                                           const pts_keyring* keys,
+                                           const pts_publish_options* options,
+                                           uint64_t* out_version, pts_progress_fn progress,
+                                           void* user, pts_error* error);
+
 /* ---------------------------------------------------------------- aliases, key status, the log */
 
 /* Every alias is a chain of signed records: each names the one before it by its digest, and carries

@@ -57,6 +57,15 @@ struct PublishOptions {
   Progress progress;
 };
 
+// A file in GridFS: by `filename`, the newest of that name, or by `id`. See pts_gridfs_file.
+struct GridfsFile {
+  std::string uri;
+  std::string bucket = "fs";
+  std::string filename;
+  std::string id;
+  std::string jwk_filename;  // of its JWK in the same bucket; empty = the JWK is given
+};
+
 class Store {
  public:
   explicit Store(pts_store* handle) noexcept : handle_(handle) {}
@@ -146,6 +155,23 @@ class Store {
       return pts_store_import_read(
           get(), name.c_str(), size, jwk.c_str(), jwk.size(), detail::or_null(sha256), keys.get(),
           &raw, version, &detail::Callbacks::on_read, callbacks.progress_fn(), &callbacks, error);
+    });
+  }
+  // `jwk` empty: file.jwk_filename names it; see pts_store_import_gridfs.
+  std::uint64_t import_gridfs(const std::string& name, const GridfsFile& file,
+                              const std::string& jwk, const std::string& sha256,
+                              const Keyring& keys, const PublishOptions& options = {}) const {
+    pts_gridfs_file source = PTS_GRIDFS_FILE_INIT;
+    source.uri = file.uri.c_str();
+    source.bucket = file.bucket.c_str();
+    source.filename = detail::or_null(file.filename);
+    source.id = detail::or_null(file.id);
+    source.jwk_filename = detail::or_null(file.jwk_filename);
+    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
+                                detail::Callbacks& callbacks, pts_error* error) {
+      return pts_store_import_gridfs(get(), name.c_str(), &source, detail::or_null(jwk), jwk.size(),
+                                     detail::or_null(sha256), keys.get(), &raw, version,
+                                     callbacks.progress_fn(), &callbacks, error);
     });
   }
   std::uint64_t copy(const std::string& reference, const Keyring& keys, const Store& target,
