@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/ptsecure/ptsecure/bindings/go"
@@ -343,6 +345,72 @@ func TestCloseWhileInUse(t *testing.T) {
 	}
 }
 
+// The same of a store, its keyring, a package and an API-key checker: each call does all that it
+// does, or says ErrClosed.
+func TestCloseAllWhileInUse(t *testing.T) {
+	leakless(t)
+	dir, owner := t.TempDir(), newKeys(t)
+	ring := must(owner.Export())(t)
+	closing(t, ring)
+	must(openStore(t, dir).Publish(background, "m", ptsecure.Bytes(make([]byte, 1<<20)), owner, ptsecure.WithFormat("opaque")))(t)
+	for range 6 {
+		store := must(ptsecure.OpenStore(background, dir, ptsecure.WithThreads(2)))(t)
+		keys := must(ptsecure.ParseKeyring(ring.Bytes()))(t)
+		pkg := must(store.Fetch(background, "m", keys))(t)
+		checker := must(store.CheckAPIKeys(background, keys, ptsecure.APIKeyCheckerOptions{Refresh: 10 * time.Millisecond}))(t)
+		uses := []func() error{
+			func() error { return pkg.Stream(background, io.Discard) },
+			func() error {
+				secret, err := pkg.Decrypt(background)
+				if err != nil {
+					return err
+				}
+				return secret.Close()
+			},
+			func() error {
+				fetched, err := store.Fetch(background, "m", keys)
+				if err != nil {
+					return err
+				}
+				return fetched.Close()
+			},
+			func() error { _, err := store.Verify(background, "m", keys); return err },
+			func() error { _, err := store.List(background, "", 0); return err },
+			func() error { _, err := checker.Usage(); return err },
+			func() error {
+				_, err := checker.Check("none", ptsecure.APIKeyRequest{Model: "m"})
+				if errors.Is(err, ptsecure.ErrUnauthenticated) {
+					return nil
+				}
+				return err
+			},
+		}
+		var started, done sync.WaitGroup
+		for _, use := range uses {
+			started.Add(1)
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				err := use()
+				for started.Done(); err == nil; err = use() {
+				}
+				if !errors.Is(err, ptsecure.ErrClosed) {
+					t.Error(err)
+				}
+			}()
+		}
+		started.Wait()
+		for _, handle := range []io.Closer{checker, pkg, keys, store, pkg, keys, store, checker} {
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				handle.Close()
+			}()
+		}
+		done.Wait()
+	}
+}
+
 func use(model *ptsecure.Model, input *ptsecure.Tensor, how int) error {
 	switch how % 4 {
 	case 0:
@@ -437,6 +505,25 @@ func calls(store *ptsecure.Store, keys *ptsecure.Keyring, model *ptsecure.Model,
 		"Load":         func() error { return only(store.Load(background, "digits", keys)) },
 		"Verify":       func() error { return only(store.Verify(background, "digits", keys)) },
 		"Publish":      func() error { return only(store.Publish(background, "digits", ptsecure.Bytes(nil), keys)) },
+		"Import":       func() error { return only(store.Import(background, "digits", ptsecure.Bytes(nil), nil, keys)) },
+		"Rollback":     func() error { return only(store.RollbackAlias(background, "digits", "a", 1, "", keys)) },
+		"DeleteAlias":  func() error { return store.DeleteAlias(background, "digits", "a", "", keys) },
+		"Alias":        func() error { return only(store.Alias(background, "digits", "a", keys)) },
+		"AliasHistory": func() error { return only(store.AliasHistory(background, "digits", "a", keys)) },
+		"Log":          func() error { return only(store.Log(background, keys, 0, 0)) },
+		"VerifyLog":    func() error { return only(store.VerifyLog(background, keys, "")) },
+		"CreateAPIKey": func() error {
+			_, _, err := store.CreateAPIKey(background, ptsecure.NewAPIKey{Owner: "o", Scopes: ptsecure.ScopeInfer, Models: []string{"digits"}}, keys)
+			return err
+		},
+		"RotateAPIKey": func() error {
+			_, _, err := store.RotateAPIKey(background, "x", 0, "", keys)
+			return err
+		},
+		"APIKeys":      func() error { return only(store.APIKeys(background, keys)) },
+		"APIKey":       func() error { return only(store.APIKey(background, "x", keys)) },
+		"APIKeyState":  func() error { return store.SetAPIKeyState(background, "x", "disabled", "", keys) },
+		"CheckAPIKeys": func() error { return only(store.CheckAPIKeys(background, keys, ptsecure.APIKeyCheckerOptions{})) },
 		"Copy":         func() error { return only(store.Copy(background, "digits", keys, store, keys)) },
 		"Manifest":     func() error { return only(pkg.Manifest()) },
 		"PkgExample":   func() error { return only(pkg.Example()) },

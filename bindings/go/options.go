@@ -120,6 +120,7 @@ type loadOptions struct {
 type publishOptions struct {
 	raw      raw.PublishOptions
 	sample   []Value
+	sha256   string
 	progress func(done, total uint64)
 }
 

@@ -12,6 +12,7 @@ import (
 
 // Source is where the bytes of a model come from: [File], [Bytes] or [Reader].
 type Source interface {
+	ImportSource
 	publish(s *raw.Store, name string, keys *raw.Keyring, o *raw.PublishOptions, c *raw.Callbacks) (uint64, error)
 }
 
@@ -42,8 +43,16 @@ func (b bytesSource) publish(s *raw.Store, name string, keys *raw.Keyring, o *ra
 }
 
 func (source readerSource) publish(s *raw.Store, name string, keys *raw.Keyring, o *raw.PublishOptions, c *raw.Callbacks) (uint64, error) {
+	if err := source.reads(c); err != nil {
+		return 0, err
+	}
+	return raw.StorePublishRead(s, name, uint64(source.size), keys, o, c)
+}
+
+// reads lets a call read from the source.
+func (source readerSource) reads(c *raw.Callbacks) error {
 	if source.r == nil || source.size < 0 {
-		return 0, newError(ErrInvalidArgument, "a reader and a size of 0 or more are needed")
+		return newError(ErrInvalidArgument, "a reader and a size of 0 or more are needed")
 	}
 	c.Read = func(p []byte, position uint64) error {
 		n, err := source.r.ReadAt(p, int64(position))
@@ -55,7 +64,7 @@ func (source readerSource) publish(s *raw.Store, name string, keys *raw.Keyring,
 		}
 		return err
 	}
-	return raw.StorePublishRead(s, name, uint64(source.size), keys, o, c)
+	return nil
 }
 
 // Publish inspects, seals, stores, signs and commits a model as the next version of name
@@ -66,8 +75,11 @@ func (s *Store) Publish(ctx context.Context, name string, source Source, keys *K
 	if source == nil {
 		return 0, newError(ErrInvalidArgument, "a source is needed, not nil")
 	}
-	return s.write(ctx, keys, options, func(object *raw.Store, ring *raw.Keyring, o *raw.PublishOptions, c *raw.Callbacks) (uint64, error) {
-		return source.publish(object, name, ring, o, c)
+	return s.write(ctx, keys, options, func(object *raw.Store, ring *raw.Keyring, o *publishOptions, c *raw.Callbacks) (uint64, error) {
+		if o.sha256 != "" {
+			return 0, newError(ErrInvalidArgument, "WithPlaintextSHA256 is for Import")
+		}
+		return source.publish(object, name, ring, &o.raw, c)
 	})
 }
 
@@ -84,12 +96,15 @@ func (s *Store) Copy(ctx context.Context, reference string, keys *Keyring, targe
 		return 0, err
 	}
 	defer targetKeys.h.release()
-	return s.write(ctx, keys, options, func(object *raw.Store, ring *raw.Keyring, o *raw.PublishOptions, c *raw.Callbacks) (uint64, error) {
-		return raw.StoreCopy(object, reference, ring, to, toKeys, o, c)
+	return s.write(ctx, keys, options, func(object *raw.Store, ring *raw.Keyring, o *publishOptions, c *raw.Callbacks) (uint64, error) {
+		if o.sha256 != "" {
+			return 0, newError(ErrInvalidArgument, "WithPlaintextSHA256 is for Import")
+		}
+		return raw.StoreCopy(object, reference, ring, to, toKeys, &o.raw, c)
 	})
 }
 
-func (s *Store) write(ctx context.Context, keys *Keyring, options []PublishOption, call func(*raw.Store, *raw.Keyring, *raw.PublishOptions, *raw.Callbacks) (uint64, error)) (version uint64, err error) {
+func (s *Store) write(ctx context.Context, keys *Keyring, options []PublishOption, call func(*raw.Store, *raw.Keyring, *publishOptions, *raw.Callbacks) (uint64, error)) (version uint64, err error) {
 	o := applied(publishOptions{}, options, PublishOption.applyPublish)
 	var pins runtime.Pinner
 	defer pins.Unpin()
@@ -108,7 +123,7 @@ func (s *Store) write(ctx context.Context, keys *Keyring, options []PublishOptio
 	}
 	err = s.transfer(ctx, keys, func(object *raw.Store, ring *raw.Keyring, cancel *raw.Cancel) (err error) {
 		o.raw.Cancel = cancel
-		version, err = call(object, ring, &o.raw, &raw.Callbacks{Progress: o.progress})
+		version, err = call(object, ring, &o, &raw.Callbacks{Progress: o.progress})
 		return err
 	})
 	return version, err

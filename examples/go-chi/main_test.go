@@ -161,6 +161,7 @@ func TestService(t *testing.T) {
 	for body, status := range map[string]int{
 		``: 400, `[`: 400, `{}`: 400, `{"rows":[]}`: 400, `{"rows":[[]]}`: 400, `{"rows":[[1,2],[3]]}`: 400,
 		`{"rows":[["a"]]}`: 400, `{"rows":[[1]],"more":1}`: 400, `{"rows":[[1]]} {}`: 400,
+		`{"rows":` + strings.Repeat("[", 100_000): 400, `{"rows":null}`: 400, `{"rows":[null]}`: 400, "\xff": 400,
 		`{"rows":[[1,2,3]]}`: 400, `{"rows":[[1e999]]}`: 400,
 		`{"rows":[` + strings.Repeat("[1],", 2<<20) + `[1]]}`: 413,
 		fmt.Sprintf(`{"rows":[%s,%s]}`, row, row):             200,

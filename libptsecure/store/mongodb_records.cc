@@ -58,6 +58,25 @@ void claim(Session& session, const ChainPlace& place) {
                                           leaf.value_or("") + "'; use that name or another one");
 }
 
+// What `take` gathers from these fields of the records that match. An index holds them, so no
+// document is read.
+template <typename Result, typename Take>
+Result from_index(Clients& clients, const Bson& filter, const Bson* sort,
+                  std::initializer_list<const char*> fields, const CancelToken& cancel,
+                  const Take& take) {
+  Bson projection;
+  projection.i32("_id", 0);
+  for (const char* field : fields) projection.i32(field, 1);
+  Find wanted;
+  wanted.sort = sort;
+  wanted.projection = &projection;
+  return clients.run(cancel, [&](Session& session) {
+    Result result;
+    session.find(kRecords, filter, wanted, [&](const View& row) { take(result, row); });
+    return result;
+  });
+}
+
 void require_previous(Session& session, const ChainPlace& place, std::uint64_t sequence) {
   if (session.find_one(kRecords, by_id(place.key() + "/" + std::to_string(sequence - 1)))) return;
   throw Error(Status::conflict, "record " + std::to_string(sequence) + " of " + place.key() +
@@ -144,18 +163,12 @@ std::vector<std::uint64_t> MongodbStore::record_numbers(const ChainId& chain,
   filter.str("chain", place.key());
   Bson sort;
   sort.i32("sequence", 1);
-  Bson projection;
-  projection.i32("_id", 0).i32("sequence", 1);
-  Find wanted;
-  wanted.sort = &sort;
-  wanted.projection = &projection;
-  return clients_->run(cancel, [&](Session& session) {
-    std::vector<std::uint64_t> numbers;
-    session.find(kRecords, filter, wanted, [&numbers](const View& document) {
-      if (const auto sequence = document.integer("sequence")) numbers.push_back(*sequence);
-    });
-    return numbers;
-  });
+  using Numbers = std::vector<std::uint64_t>;
+  return from_index<Numbers>(*clients_, filter, &sort, {"sequence"}, cancel,
+                             [](Numbers& numbers, const View& row) {
+                               if (const auto sequence = row.integer("sequence"))
+                                 numbers.push_back(*sequence);
+                             });
 }
 
 std::vector<std::string> MongodbStore::chains(const ChainId& prefix, const CancelToken& cancel) {
@@ -165,18 +178,11 @@ std::vector<std::string> MongodbStore::chains(const ChainId& prefix, const Cance
   filter.str("parent", parent).i64("sequence", 1);
   Bson sort;
   sort.i32("leaf", 1);
-  Bson projection;
-  projection.i32("_id", 0).i32("leaf", 1);
-  Find wanted;
-  wanted.sort = &sort;
-  wanted.projection = &projection;
-  return clients_->run(cancel, [&](Session& session) {
-    std::vector<std::string> leaves;
-    session.find(kRecords, filter, wanted, [&leaves](const View& document) {
-      if (auto leaf = document.str("leaf")) leaves.push_back(std::move(*leaf));
-    });
-    return leaves;
-  });
+  using Leaves = std::vector<std::string>;
+  return from_index<Leaves>(*clients_, filter, &sort, {"leaf"}, cancel,
+                            [](Leaves& leaves, const View& row) {
+                              if (auto leaf = row.str("leaf")) leaves.push_back(std::move(*leaf));
+                            });
 }
 
 std::vector<ChainHead> MongodbStore::heads(const ChainId& prefix, const CancelToken& cancel) {
@@ -184,24 +190,19 @@ std::vector<ChainHead> MongodbStore::heads(const ChainId& prefix, const CancelTo
   require(cancel);
   Bson filter;
   filter.str("parent", parent);
-  Bson projection;  // of the index alone: no document is read
-  projection.i32("_id", 0).i32("leaf", 1).i32("sequence", 1);
-  Find wanted;
-  wanted.projection = &projection;
-  return clients_->run(cancel, [&](Session& session) {
-    std::map<std::string, std::uint64_t> last;
-    session.find(kRecords, filter, wanted, [&last](const View& row) {
-      auto leaf = row.str("leaf");
-      const auto sequence = row.integer("sequence");
-      if (!leaf || !sequence) return;
-      std::uint64_t& highest = last[std::move(*leaf)];
-      highest = std::max(highest, *sequence);
-    });
-    std::vector<ChainHead> heads;
-    heads.reserve(last.size());
-    for (const auto& [leaf, sequence] : last) heads.push_back({leaf, sequence});
-    return heads;
-  });
+  using Last = std::map<std::string, std::uint64_t>;
+  const Last last = from_index<Last>(*clients_, filter, nullptr, {"leaf", "sequence"}, cancel,
+                                     [](Last& known, const View& row) {
+                                       auto leaf = row.str("leaf");
+                                       const auto sequence = row.integer("sequence");
+                                       if (!leaf || !sequence) return;
+                                       std::uint64_t& highest = known[std::move(*leaf)];
+                                       highest = std::max(highest, *sequence);
+                                     });
+  std::vector<ChainHead> heads;
+  heads.reserve(last.size());
+  for (const auto& [leaf, sequence] : last) heads.push_back({leaf, sequence});
+  return heads;
 }
 
 void MongodbStore::put_wraps(const std::string& key_id, std::uint64_t sequence,

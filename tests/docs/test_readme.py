@@ -41,3 +41,16 @@ def test_the_commands_run_as_shown(tmp_path: Path) -> None:
     assert len(commands) >= 9
     for line in commands:
         subprocess.run(shlex.split(line), cwd=tmp_path, env=environment, check=True, timeout=120)
+
+
+def test_the_table_has_the_commands() -> None:
+    command = [str(BUILD / "bin" / "ptsecure"), "--help"]
+    help_text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    listed = re.search(r"^Subcommands:\n((?:  .*\n)+)", help_text, re.M)
+    assert listed
+    verbs = re.findall(r"^  (\S+)", listed[1], re.M)
+    table = re.search(r"^\| command \|.*\n\|---\|---\|\n((?:\|.*\n)+)", README, re.M)
+    assert table
+    first_cells = [row.split("|")[1] for row in table[1].splitlines()]
+    shown = [verb for cell in first_cells for verb in re.findall(r"`([a-z]+)[^`]*`", cell)]
+    assert sorted(shown) == sorted(verbs)

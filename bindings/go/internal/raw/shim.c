@@ -60,6 +60,30 @@ pts_status ptsgo_publish_read(pts_store* self, const char* name, uint64_t size,
                                 progress_of(callbacks), (void*)callbacks, error);
 }
 
+pts_status ptsgo_import_file(pts_store* self, const char* name, const char* path, const char* jwk,
+                             size_t jwk_size, const char* sha256, const pts_keyring* keys,
+                             const pts_publish_options* options, uint64_t* version,
+                             uintptr_t callbacks, pts_error* error) {
+  return pts_store_import_file(self, name, path, jwk, jwk_size, sha256, keys, options, version,
+                               progress_of(callbacks), (void*)callbacks, error);
+}
+
+pts_status ptsgo_import_read(pts_store* self, const char* name, uint64_t size, const char* jwk,
+                             size_t jwk_size, const char* sha256, const pts_keyring* keys,
+                             const pts_publish_options* options, uint64_t* version,
+                             uintptr_t callbacks, pts_error* error) {
+  return pts_store_import_read(self, name, size, jwk, jwk_size, sha256, keys, options, version,
+                               on_read, progress_of(callbacks), (void*)callbacks, error);
+}
+
+pts_status ptsgo_import_gridfs(pts_store* self, const char* name, const pts_gridfs_file* file,
+                               const char* jwk, size_t jwk_size, const char* sha256,
+                               const pts_keyring* keys, const pts_publish_options* options,
+                               uint64_t* version, uintptr_t callbacks, pts_error* error) {
+  return pts_store_import_gridfs(self, name, file, jwk, jwk_size, sha256, keys, options, version,
+                                 progress_of(callbacks), (void*)callbacks, error);
+}
+
 pts_status ptsgo_package_decrypt(pts_package* self, const pts_open_options* options,
                                  pts_bytes** out, uintptr_t callbacks, pts_error* error) {
   return pts_package_decrypt(self, options, out, progress_of(callbacks), (void*)callbacks, error);

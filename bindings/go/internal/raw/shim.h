@@ -17,6 +17,18 @@ pts_status ptsgo_publish_bytes(pts_store* self, const char* name, const void* da
 pts_status ptsgo_publish_read(pts_store* self, const char* name, uint64_t size,
                               const pts_keyring* keys, const pts_publish_options* options,
                               uint64_t* version, uintptr_t callbacks, pts_error* error);
+pts_status ptsgo_import_file(pts_store* self, const char* name, const char* path, const char* jwk,
+                             size_t jwk_size, const char* sha256, const pts_keyring* keys,
+                             const pts_publish_options* options, uint64_t* version,
+                             uintptr_t callbacks, pts_error* error);
+pts_status ptsgo_import_read(pts_store* self, const char* name, uint64_t size, const char* jwk,
+                             size_t jwk_size, const char* sha256, const pts_keyring* keys,
+                             const pts_publish_options* options, uint64_t* version,
+                             uintptr_t callbacks, pts_error* error);
+pts_status ptsgo_import_gridfs(pts_store* self, const char* name, const pts_gridfs_file* file,
+                               const char* jwk, size_t jwk_size, const char* sha256,
+                               const pts_keyring* keys, const pts_publish_options* options,
+                               uint64_t* version, uintptr_t callbacks, pts_error* error);
 pts_status ptsgo_package_decrypt(pts_package* self, const pts_open_options* options,
                                  pts_bytes** out, uintptr_t callbacks, pts_error* error);
 pts_status ptsgo_package_stream(pts_package* self, const pts_open_options* options,
