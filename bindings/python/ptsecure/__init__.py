@@ -46,14 +46,25 @@ from ptsecure.errors import (
     UntrustedError,
 )
 from ptsecure.keyring import Keyring
-from ptsecure.listing import Alias, Check, Listing, ModelEntry, PublishedVersion, VersionEntry
+from ptsecure.listing import (
+    Alias,
+    AliasRecord,
+    Check,
+    Listing,
+    LogRecord,
+    ModelEntry,
+    PublishedVersion,
+    VersionEntry,
+)
 from ptsecure.model import Model, Package
+from ptsecure.state import default_state_path, reset_state, show_state
 from ptsecure.store import Store, open_store
 
 __version__: str = _ptsecure.version
 
 __all__ = [
     "Alias",
+    "AliasRecord",
     "AlreadyExistsError",
     "ApiKeyManager",
     "ApiKeyUse",
@@ -73,6 +84,7 @@ __all__ = [
     "Keyring",
     "LimitExceededError",
     "Listing",
+    "LogRecord",
     "Model",
     "ModelEntry",
     "NewApiKey",
@@ -94,8 +106,11 @@ __all__ = [
     "UntrustedError",
     "VersionEntry",
     "__version__",
+    "default_state_path",
     "features",
     "open_store",
+    "reset_state",
+    "show_state",
 ]
 
 

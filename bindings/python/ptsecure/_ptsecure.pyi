@@ -1,10 +1,10 @@
 """The raw layer; see src/."""
 
-import builtins
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 OnProgress = Callable[[int, int], object] | None
+Findings = tuple[list[tuple[str, int, str]], int, str]
 
 version: str
 
@@ -33,7 +33,16 @@ class Keyring:
 
 class OpenArguments:
     def __init__(
-        self, verify: str, device: str, intra_op_threads: int, warm_ups: int, torch_dir: str, /
+        self,
+        verify: str,
+        device: str,
+        intra_op_threads: int,
+        warm_ups: int,
+        torch_dir: str,
+        manifest: str,
+        min_sequence: int,
+        max_age: int,
+        /,
     ) -> None: ...
 
 class PublishArguments:
@@ -82,6 +91,21 @@ class Package:
     def manifest(self) -> str: ...
     def example(self) -> str: ...
 
+def list_aliases(store: Store, name: str, keys: Keyring, /) -> str: ...
+def show_alias(store: Store, name: str, alias: str, keys: Keyring, /) -> str: ...
+def alias_history(store: Store, name: str, alias: str, keys: Keyring, /) -> str: ...
+def set_alias(
+    store: Store, name: str, alias: str, version: int, keys: Keyring, reason: str, /
+) -> None: ...
+def rollback_alias(
+    store: Store, name: str, alias: str, version: int, keys: Keyring, reason: str, /
+) -> int: ...
+def delete_alias(store: Store, name: str, alias: str, keys: Keyring, reason: str, /) -> None: ...
+def show_log(store: Store, keys: Keyring, first: int, limit: int, /) -> str: ...
+def verify_log(store: Store, keys: Keyring, head: str, /) -> Findings: ...
+def default_state_path() -> str: ...
+def show_state(path: str, /) -> str: ...
+def reset_state(path: str, store: str, /) -> None: ...
 def create_apikey(
     store: Store,
     keys: Keyring,
@@ -123,6 +147,7 @@ class Store:
         operation_timeout: float,
         threads: int,
         log: Callable[[int, str], object] | None,
+        state: str,
         /,
     ) -> Store: ...
     def close(self) -> None: ...
@@ -161,9 +186,9 @@ class Store:
         /,
     ) -> int: ...
     def verify(
-        self, reference: str, keys: Keyring, on_progress: OnProgress, /
-    ) -> tuple[builtins.list[tuple[str, int, str]], int, str]: ...
-    def fetch(self, reference: str, keys: Keyring, /) -> Package: ...
+        self, reference: str, keys: Keyring, arguments: OpenArguments, on_progress: OnProgress, /
+    ) -> Findings: ...
+    def fetch(self, reference: str, keys: Keyring, arguments: OpenArguments, /) -> Package: ...
     def load(
         self,
         reference: str,
@@ -173,10 +198,6 @@ class Store:
         on_progress: OnProgress,
         /,
     ) -> Model: ...
-    def aliases(self, name: str, keys: Keyring, /) -> str: ...
-    def set_alias(
-        self, name: str, alias: str, version: int, keys: Keyring, reason: str, /
-    ) -> None: ...
     def set_key_status(
         self, reference: str, status: str, keys: Keyring, reason: str, /
     ) -> None: ...

@@ -1,14 +1,23 @@
 """What a store lists, as plain data that shows itself as a table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from html import escape
 from typing import Any, Generic, TypeVar, overload
 
 from ptsecure.live import Captured
 
-__all__ = ["Alias", "Check", "Listing", "ModelEntry", "PublishedVersion", "VersionEntry"]
+__all__ = [
+    "Alias",
+    "AliasRecord",
+    "Check",
+    "Listing",
+    "LogRecord",
+    "ModelEntry",
+    "PublishedVersion",
+    "VersionEntry",
+]
 
 
 class PublishedVersion(int):
@@ -85,17 +94,74 @@ class Alias:
     alias: str
     version: int
     sequence: int
-    """The number of the record in the alias's chain, from 1."""
+    """The number of the record in the alias's chain, from 1; `load(min_sequence=)` takes it."""
+    time: datetime
+    """When it was signed, by the signer's clock."""
+    reason: str
+    signer: str = field(repr=False)
+    """The kid of the key that signed it."""
+    signer_trusted: bool = field(repr=False)
+    """False: the keyring no longer holds or trusts the signer; the records after it vouch."""
+    manifest: str = field(repr=False)
+    """SHA-256 of the version's manifest in base64url; `load(manifest=)` takes it."""
+    record: str = field(repr=False)
+    """SHA-256 of the record in base64url."""
+
+
+@dataclass(frozen=True, slots=True)
+class AliasRecord:
+    """One record of an alias's history, verified; members as in `Alias`."""
+
+    alias: str
+    version: int | None
+    """None: this record deleted the alias."""
+    sequence: int
     time: datetime
     reason: str
+    signer: str = field(repr=False)
+    signer_trusted: bool = field(repr=False)
+    manifest: str | None = field(repr=False)
+    record: str = field(repr=False)
+
+    @property
+    def deleted(self) -> bool:
+        return self.version is None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One record of a store's log, verified; None where a member doesn't apply."""
+
+    sequence: int
+    """The record's number in the log, from 1."""
+    time: datetime
+    """When it was signed, by the signer's clock."""
+    what: str
+    """"publish", "alias", "alias-delete", "key" or "apikey" announces a change; "done" confirms
+    that the change which record `confirms` announced was made."""
+    name: str | None
+    version: int | None
+    alias: str | None
+    confirms: int | None
+    reason: str
+    signer: str = field(repr=False)
+    """The kid of the key that signed it."""
+    signer_trusted: bool = field(repr=False)
+    manifest: str | None = field(repr=False)
+    """SHA-256 of the version's manifest in base64url."""
+    chain: str | None = field(repr=False)
+    """The chain of records that the change is in: "alias/digits/production"."""
+    chain_sequence: int | None = field(repr=False)
+    record: str = field(repr=False)
+    """SHA-256 of the record in base64url."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding of `Store.verify`."""
+    """One finding of `Store.verify` or `Store.verify_log`."""
 
     check: str
-    """What was looked at: "manifest", "payload model", "alias production"."""
+    """What was looked at: "manifest", "payload model", "alias production", "log record 7"."""
     status: str
     """"ok", or what is wrong: "corrupt"."""
     detail: str
@@ -109,6 +175,8 @@ Entry = TypeVar("Entry", bound=Any)
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, dict):
@@ -122,7 +190,7 @@ class Listing(Sequence[Entry], Generic[Entry]):
     """A sequence of entries that prints as a table, in a notebook as HTML."""
 
     def __init__(self, kind: type[Entry], entries: Sequence[Entry]) -> None:
-        self._columns = [field.name for field in fields(kind)]
+        self._columns = [each.name for each in fields(kind) if each.repr]
         self._entries = list(entries)
 
     @overload

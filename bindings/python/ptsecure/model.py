@@ -3,10 +3,13 @@
 import json
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Literal, Self
 
 from ptsecure import _ptsecure
+from ptsecure._arguments import text_or_none
 from ptsecure._handle import Handle
+from ptsecure.errors import InvalidArgumentError
 from ptsecure.progress import Progress, reporting
 from ptsecure.torch_location import torch_dir
 
@@ -16,15 +19,40 @@ Verify = Literal["signed", "aead"]
 Output = Literal["auto", "numpy", "torch"]
 
 
+def _whole_seconds(age: timedelta | float | None) -> int:
+    """As the raw layer takes an age, where 0 is any."""
+    if age is None:
+        return 0
+    seconds = age.total_seconds() if isinstance(age, timedelta) else age
+    if not 0 < seconds < 2**63:
+        raise InvalidArgumentError(f"max_age is a positive time, or None for any, not {age}")
+    return max(int(seconds), 1)
+
+
 def open_arguments(
     verify: Verify = "signed",
     device: str = "cpu",
     intra_op_threads: int = 0,
     warm_ups: int = 0,
     torch: str | os.PathLike[str] | None = None,
+    manifest: str | None = None,
+    min_sequence: int = 0,
+    max_age: timedelta | float | None = None,
 ) -> _ptsecure.OpenArguments:
-    folder = torch_dir() if torch is None else os.fspath(torch)
-    return _ptsecure.OpenArguments(verify, device, intra_op_threads, warm_ups, folder)
+    if not 0 <= min_sequence < 2**63:
+        raise InvalidArgumentError(
+            f"min_sequence is a record's number, or 0 for any, not {min_sequence}"
+        )
+    return _ptsecure.OpenArguments(
+        verify,
+        device,
+        intra_op_threads,
+        warm_ups,
+        torch_dir() if torch is None else os.fspath(torch),
+        text_or_none("manifest", manifest),
+        min_sequence,
+        _whole_seconds(max_age),
+    )
 
 
 class Model(Handle):

@@ -5,17 +5,21 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from dataclasses import fields
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from ptsecure import _ptsecure
+from ptsecure._arguments import text_or_none
 from ptsecure._handle import Handle
 from ptsecure.errors import BY_CODE, InvalidArgumentError
 from ptsecure.keyring import Keyring
 from ptsecure.listing import (
     Alias,
+    AliasRecord,
     Check,
     Listing,
+    LogRecord,
     ModelEntry,
     PublishedVersion,
     VersionEntry,
@@ -23,6 +27,7 @@ from ptsecure.listing import (
 from ptsecure.live import capture, is_live
 from ptsecure.model import Model, Output, Package, Verify, open_arguments
 from ptsecure.progress import Progress, reporting
+from ptsecure.state import state_file
 from ptsecure.torch_location import torch_dir as installed_torch
 
 if TYPE_CHECKING:
@@ -53,6 +58,29 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def _checked(findings: "_ptsecure.Findings") -> Listing[Check]:
+    """The findings of a verification, raised when one is bad."""
+    found, status, message = findings
+    checks = Listing(
+        Check, [Check(what, _ptsecure.status_name(code), text) for what, code, text in found]
+    )
+    if status == 0:
+        return checks
+    error = BY_CODE[status](message)
+    error.checks = checks
+    raise error
+
+
+def _alias(record: dict[str, Any]) -> Alias:
+    return Alias(**_record_members(Alias, record))
+
+
+def _record_members(kind: type, record: dict[str, Any]) -> dict[str, Any]:
+    """The members of a dataclass from a record's JSON; None where it has none."""
+    members = {each.name: record.get(each.name) for each in fields(kind)}
+    return members | {"time": _time(record["time"])}
+
+
 def _as_inputs(sample: Any) -> tuple[Any, ...] | None:
     if sample is None:
         return None
@@ -66,6 +94,7 @@ def open_store(
     operation_timeout: float = 60.0,
     threads: int = 0,
     log: Log | None = None,
+    state: str | os.PathLike[str] | bool | None = None,
 ) -> "Store":
     """Opens a store. Nothing is created and no server is asked yet.
 
@@ -77,6 +106,11 @@ def open_store(
         threads: that seal and open; 0 = the cores this process may use.
         log: a logging.Logger, or a function of level (1 error to 4 debug) and text, called from
             any thread; None = silent.
+        state: the file that remembers what was seen of this store, so that it can't show an older
+            history later (RollbackError); True = the one at `default_state_path()`, which the
+            `ptsecure` command uses too; None = nothing is remembered, and then only `manifest=`,
+            `min_sequence=` and `max_age=` protect from old records. It is made with its folder
+            where it isn't there.
 
     Raises:
         InvalidArgumentError: the URI is none.
@@ -84,7 +118,7 @@ def open_store(
     """
     text = os.fspath(uri)
     raw = _ptsecure.Store.open(
-        text, connect_timeout, operation_timeout, threads, _log_function(log)
+        text, connect_timeout, operation_timeout, threads, _log_function(log), state_file(state)
     )
     return Store(raw, _without_credentials(text))
 
@@ -155,27 +189,29 @@ class Store(Handle):
         return facts
 
     def verify(
-        self, reference: str, keys: Keyring, *, progress: Progress = False
+        self,
+        reference: str,
+        keys: Keyring,
+        *,
+        manifest: str | None = None,
+        min_sequence: int = 0,
+        max_age: timedelta | float | None = None,
+        progress: Progress = False,
     ) -> Listing[Check]:
         """Verifies all that is stored about a version, every block included.
+
+        `manifest`, `min_sequence` and `max_age` as in `load`.
 
         Returns:
             What was looked at.
 
         Raises:
-            UntrustedError, CorruptError, RevokedError: the first check that failed; all of them
-                are in the exception's `checks`.
+            UntrustedError, CorruptError, RevokedError, RollbackError: the first check that failed;
+                all of them are in the exception's `checks`.
         """
+        arguments = open_arguments(manifest=manifest, min_sequence=min_sequence, max_age=max_age)
         with reporting(progress, f"verifying {reference}") as on_progress:
-            found, status, message = self._raw.verify(reference, keys._raw, on_progress)
-        checks = Listing(
-            Check, [Check(what, _ptsecure.status_name(code), text) for what, code, text in found]
-        )
-        if status == 0:
-            return checks
-        error = BY_CODE[status](message)
-        error.checks = checks
-        raise error
+            return _checked(self._raw.verify(reference, keys._raw, arguments, on_progress))
 
     # --- publish ------------------------------------------------------------------------------
 
@@ -284,6 +320,9 @@ class Store(Handle):
         warm_ups: int = 0,
         output: Output = "auto",
         torch_dir: str | os.PathLike[str] | None = None,
+        manifest: str | None = None,
+        min_sequence: int = 0,
+        max_age: timedelta | float | None = None,
         progress: Progress = False,
     ) -> Model:
         """Fetches, verifies, decrypts and loads a version as one stream.
@@ -303,19 +342,47 @@ class Store(Handle):
             output: what results are: "auto" (torch tensors when an input is one, else NumPy
                 arrays), "numpy" or "torch".
             torch_dir: the folder with libtorch's lib/, instead of the installed torch's.
+            manifest: refuse any version but the one whose manifest has this SHA-256, in base64url
+                or hexadecimal (`alias(...).manifest`); None = any.
+            min_sequence: refuse an alias whose last record comes before this one; only for
+                "name@alias". 0 = any.
+            max_age: refuse an alias whose last record was signed longer ago than this, a timedelta
+                or seconds, by the time in that record; None = any. Allow for clocks that differ;
+                one dated more than 300 s into the future is refused too.
             progress: True for a bar, or a function of bytes done and in all.
 
         Raises:
+            RollbackError: older than the store's state has seen, or than `manifest`,
+                `min_sequence` or `max_age` ask for.
             NotFoundError, UntrustedError, CorruptError, NoKeyError, RevokedError,
             UnavailableError, TimeoutError, EngineError, UnsupportedError (no such device).
         """
-        arguments = open_arguments(verify, device, intra_op_threads, warm_ups, torch_dir)
+        arguments = open_arguments(
+            verify,
+            device,
+            intra_op_threads,
+            warm_ups,
+            torch_dir,
+            manifest,
+            min_sequence,
+            max_age,
+        )
         with reporting(progress, f"opening {reference}") as on_progress:
             return Model(self._raw.load(reference, keys._raw, arguments, output, on_progress))
 
-    def fetch(self, reference: str, keys: Keyring) -> Package:
-        """Resolves a reference and verifies its manifest; nothing is decrypted yet."""
-        return Package(self._raw.fetch(reference, keys._raw))
+    def fetch(
+        self,
+        reference: str,
+        keys: Keyring,
+        *,
+        manifest: str | None = None,
+        min_sequence: int = 0,
+        max_age: timedelta | float | None = None,
+    ) -> Package:
+        """Resolves a reference and verifies its manifest; nothing is decrypted yet. `manifest`,
+        `min_sequence` and `max_age` as in `load`."""
+        arguments = open_arguments(manifest=manifest, min_sequence=min_sequence, max_age=max_age)
+        return Package(self._raw.fetch(reference, keys._raw, arguments))
 
     def export(
         self,
@@ -323,42 +390,133 @@ class Store(Handle):
         keys: Keyring,
         folder: str | os.PathLike[str],
         *,
+        manifest: str | None = None,
+        min_sequence: int = 0,
+        max_age: timedelta | float | None = None,
         progress: Progress = False,
     ) -> None:
         """Writes a version's parts in their standard formats, still encrypted, into a new or empty
-        folder."""
-        with self.fetch(reference, keys) as package:
+        folder. `manifest`, `min_sequence` and `max_age` as in `load`."""
+        with self.fetch(
+            reference, keys, manifest=manifest, min_sequence=min_sequence, max_age=max_age
+        ) as package:
             package.export(folder, progress=progress)
 
-    # --- aliases and keys ---------------------------------------------------------------------
+    # --- aliases, keys and history ------------------------------------------------------------
 
     def aliases(self, name: str, keys: Keyring) -> Listing[Alias]:
-        """The aliases of a model, verified."""
-        found = json.loads(self._raw.aliases(name, keys._raw))
-        return Listing(
-            Alias,
-            [
-                Alias(
-                    alias=each["alias"],
-                    version=each["version"],
-                    sequence=each["sequence"],
-                    time=_time(each["time"]),
-                    reason=each.get("reason") or "",
-                )
-                for each in found
-            ],
-        )
+        """The aliases of a model, verified; deleted ones are left out."""
+        found = json.loads(_ptsecure.list_aliases(self._raw, name, keys._raw))
+        return Listing(Alias, [_alias(each) for each in found])
+
+    def alias(self, name: str, alias: str, keys: Keyring) -> Alias:
+        """One alias, verified. Its `sequence` and `manifest` are what a deployment without a state
+        pins by `load(min_sequence=)` or `load(manifest=)`.
+
+        Raises:
+            NotFoundError: there is none, or it was deleted.
+        """
+        return _alias(json.loads(_ptsecure.show_alias(self._raw, name, alias, keys._raw)))
 
     def set_alias(
         self, name: str, alias: str, version: int, keys: Keyring, *, reason: str | None = None
     ) -> None:
         """Points an alias at a version, which is verified first, as a new signed record.
 
+        Args:
+            name: the model's.
+            alias: a deleted one continues its history.
+            version: its number.
+            keys: with a key that may sign alias and log records of that name.
+            reason: why, for the record, which is stored readable and signed.
+
         Raises:
-            ConflictError: another operator was faster.
+            ConflictError: another operator was faster; nothing was changed.
             NoKeyError: no key that may sign alias records.
+            RevokedError: that version's content key isn't enabled.
         """
-        self._raw.set_alias(name, alias, version, keys._raw, reason or "")
+        _ptsecure.set_alias(self._raw, name, alias, version, keys._raw, reason or "")
+
+    def rollback(
+        self,
+        name: str,
+        alias: str | None,
+        keys: Keyring,
+        *,
+        to: int | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """Points an alias back at an earlier version, as a new signed record.
+
+        Args:
+            name: the model's.
+            alias: None = the model's only one.
+            keys: with a key that may sign alias and log records of that name.
+            to: the version; None = the one that it pointed at before the present one. Doing so
+                again goes back further.
+            reason: why, for the record.
+
+        Returns:
+            The version it points at now.
+
+        Raises:
+            NotFoundError: no such alias or version, or it never pointed at another one.
+            RevokedError: that version's content key isn't enabled.
+            ConflictError: another operator was faster; nothing was changed.
+        """
+        if to is not None and to < 1:
+            raise InvalidArgumentError(f"to is a version, from 1 on, or None, not {to}")
+        return _ptsecure.rollback_alias(
+            self._raw, name, text_or_none("alias", alias), to or 0, keys._raw, reason or ""
+        )
+
+    def delete_alias(
+        self, name: str, alias: str, keys: Keyring, *, reason: str | None = None
+    ) -> None:
+        """Ends an alias by a signed record that says so; its history stays.
+
+        Raises:
+            NotFoundError: there is none, or it was deleted already.
+            ConflictError: another operator was faster; nothing was changed.
+        """
+        _ptsecure.delete_alias(self._raw, name, alias, keys._raw, reason or "")
+
+    def history(self, name: str, alias: str, keys: Keyring) -> Listing[AliasRecord]:
+        """Every record of an alias, verified, the oldest first."""
+        found = json.loads(_ptsecure.alias_history(self._raw, name, alias, keys._raw))
+        return Listing(AliasRecord, [AliasRecord(**_record_members(AliasRecord, r)) for r in found])
+
+    def log(self, keys: Keyring, *, first: int = 1, limit: int | None = None) -> Listing[LogRecord]:
+        """The store's log of every signed change, verified, the oldest first.
+
+        Args:
+            keys: with the public keys of those who publish to the store and operate it.
+            first: the number of the first record to give.
+            limit: how many at most; None = all.
+        """
+        if limit == 0:
+            return Listing(LogRecord, [])
+        found = json.loads(_ptsecure.show_log(self._raw, keys._raw, first, limit or 0))
+        return Listing(LogRecord, [LogRecord(**_record_members(LogRecord, r)) for r in found])
+
+    def verify_log(self, keys: Keyring, *, head: str | None = None) -> Listing[Check]:
+        """Verifies the whole log: that no record is missing, altered or out of order, that each
+        change it announces is in the store, and that nothing is there that it doesn't announce.
+
+        Args:
+            keys: as for `log`.
+            head: "SEQUENCE:DIGEST" that the log must lead past, as the finding "log head" of an
+                earlier call has it in its `detail`. Shows, as the store's state does, that newer
+                records were cut off.
+
+        Returns:
+            What was looked at.
+
+        Raises:
+            RollbackError, UntrustedError, CorruptError: the first check that failed; all of them
+                are in the exception's `checks`.
+        """
+        return _checked(_ptsecure.verify_log(self._raw, keys._raw, text_or_none("head", head)))
 
     def set_key_status(
         self, reference: str, status: KeyStatus, keys: Keyring, *, reason: str | None = None

@@ -15,6 +15,7 @@ namespace py = pybind11;
 
 void add_apikey(py::module_& module);
 void add_errors(py::module_& module);
+void add_history(py::module_& module);
 void add_keyring(py::module_& module);
 void add_model(py::module_& module);
 void add_store(py::module_& module);

@@ -1,7 +1,6 @@
 #include "model.hpp"
 
 #include "binding.hpp"
-#include "long_call.hpp"
 #include "values.hpp"
 
 namespace binding {
@@ -72,18 +71,6 @@ class Package {
   Closable<pts::Package> handle_;
 };
 
-pts::OpenOptions c_options(const OpenArguments& arguments, LongCall& call) {
-  pts::OpenOptions options;
-  options.verify = arguments.verify;
-  options.device = arguments.device;
-  options.intra_op_threads = arguments.intra_op_threads;
-  options.warm_up_runs = arguments.warm_up_runs;
-  options.torch_dir = arguments.torch_dir;
-  options.cancel = &call.cancel();
-  options.progress = call.progress();
-  return options;
-}
-
 // Hands plaintext to a Python function as memoryviews that are only good during the call.
 void stream(const pts::Package& package, const py::object& write, const pts::OpenOptions& options) {
   package.stream(
@@ -105,16 +92,35 @@ void stream(const pts::Package& package, const py::object& write, const pts::Ope
 }  // namespace
 
 OpenArguments::OpenArguments(const std::string& level, std::string on_device, int threads,
-                             int warm_ups, std::string torch)
+                             int warm_ups, std::string torch, std::string pinned,
+                             std::uint64_t from_sequence, std::uint64_t age)
     : device(std::move(on_device)),
       intra_op_threads(threads),
       warm_up_runs(warm_ups),
-      torch_dir(std::move(torch)) {
+      torch_dir(std::move(torch)),
+      manifest(std::move(pinned)),
+      min_sequence(from_sequence),
+      max_age(age) {
   if (level == "aead") {
     verify = pts::Verify::aead;
   } else if (level != "signed") {
     raise(PTS_INVALID_ARGUMENT, "verify is 'signed' or 'aead', not '" + level + "'");
   }
+}
+
+pts::OpenOptions c_options(const OpenArguments& arguments, LongCall& call) {
+  pts::OpenOptions options;
+  options.verify = arguments.verify;
+  options.device = arguments.device;
+  options.intra_op_threads = arguments.intra_op_threads;
+  options.warm_up_runs = arguments.warm_up_runs;
+  options.torch_dir = arguments.torch_dir;
+  options.manifest = arguments.manifest;
+  options.min_sequence = arguments.min_sequence;
+  options.max_age = arguments.max_age;
+  options.cancel = &call.cancel();
+  options.progress = call.progress();
+  return options;
 }
 
 py::object open_model(const std::function<pts::Model(const pts::OpenOptions&)>& open,
@@ -127,8 +133,8 @@ py::object open_model(const std::function<pts::Model(const pts::OpenOptions&)>& 
   return py::cast(Model(std::move(model), kind));
 }
 
-py::object fetch_package(const std::function<pts::Package(const pts::OpenOptions&)>& fetch) {
-  const OpenArguments arguments("signed", "", 0, 0, "");
+py::object fetch_package(const std::function<pts::Package(const pts::OpenOptions&)>& fetch,
+                         const OpenArguments& arguments) {
   pts::Package package =
       run_long(py::none(), [&](LongCall& call) { return fetch(c_options(arguments, call)); });
   return py::cast(Package(std::move(package)));
@@ -136,7 +142,8 @@ py::object fetch_package(const std::function<pts::Package(const pts::OpenOptions
 
 void add_model(py::module_& module) {
   py::class_<OpenArguments>(module, "OpenArguments")
-      .def(py::init<const std::string&, std::string, int, int, std::string>());
+      .def(py::init<const std::string&, std::string, int, int, std::string, std::string,
+                    std::uint64_t, std::uint64_t>());
 
   py::class_<Model>(module, "Model")
       .def("infer", &Model::infer)

@@ -8,5 +8,6 @@ PYBIND11_MODULE(_ptsecure, module) {
   binding::add_keyring(module);
   binding::add_model(module);
   binding::add_store(module);
+  binding::add_history(module);
   binding::add_apikey(module);
 }

@@ -4,8 +4,6 @@
 
 #include <map>
 #include <mutex>
-#include <tuple>
-#include <vector>
 
 #include "binding.hpp"
 #include "long_call.hpp"
@@ -16,7 +14,6 @@ namespace binding {
 namespace {
 
 using Labels = std::map<std::string, std::string>;
-using Finding = std::tuple<std::string, pts_status, std::string>;
 
 // A Python function that the library may call from any of its threads.
 pts::detail::LogFunction log_function(const py::object& log) {
@@ -39,12 +36,13 @@ pts::detail::LogFunction log_function(const py::object& log) {
 }
 
 Store open(const std::string& uri, double connect, double operation, unsigned threads,
-           const py::object& log) {
+           const py::object& log, const std::string& state) {
   pts::StoreOptions options;
   options.connect_timeout = milliseconds(connect);
   options.operation_timeout = milliseconds(operation);
   options.threads = threads;
   options.log = log_function(log);
+  options.state = state;
   return Store(unlocked([&] { return pts::Store::open(uri, options); }));
 }
 
@@ -103,26 +101,13 @@ std::uint64_t copy(const Store& self, const std::string& reference, const pts::K
   });
 }
 
-// All findings and the status of the first bad one, as (findings, status, message).
-std::tuple<std::vector<Finding>, pts_status, std::string> verify(const Store& self,
-                                                                 const std::string& reference,
-                                                                 const pts::Keyring& keys,
-                                                                 const py::object& on_progress) {
+Findings verify(const Store& self, const std::string& reference, const pts::Keyring& keys,
+                const OpenArguments& arguments, const py::object& on_progress) {
   const auto store = self.get();
   return run_long(on_progress, [&](LongCall& call) {
-    pts::OpenOptions options;
-    options.cancel = &call.cancel();
-    options.progress = call.progress();
-    std::vector<Finding> findings;
-    const auto note = [&](const char* check, pts_status status, const char* detail) {
-      findings.emplace_back(check, status, detail);
-    };
-    try {
-      store->verify(reference, keys, note, options);
-    } catch (const pts::Error& error) {
-      return std::tuple(findings, error.status(), std::string(error.what()));
-    }
-    return std::tuple(findings, pts_status{PTS_OK}, std::string());
+    return findings_of([&](const auto& note) {
+      store->verify(reference, keys, note, c_options(arguments, call));
+    });
   });
 }
 
@@ -168,11 +153,14 @@ void add_store(py::module_& module) {
       .def("copy", copy)
       .def("verify", verify)
       .def("fetch",
-           [](const Store& self, const std::string& reference, const pts::Keyring& keys) {
+           [](const Store& self, const std::string& reference, const pts::Keyring& keys,
+              const OpenArguments& arguments) {
              const auto store = self.get();
-             return fetch_package([&](const pts::OpenOptions& options) {
-               return store->fetch(reference, keys, options);
-             });
+             return fetch_package(
+                 [&](const pts::OpenOptions& options) {
+                   return store->fetch(reference, keys, options);
+                 },
+                 arguments);
            })
       .def("load",
            [](const Store& self, const std::string& reference, const pts::Keyring& keys,
@@ -184,17 +172,6 @@ void add_store(py::module_& module) {
                    return store->load(reference, keys, options);
                  },
                  arguments, output, on_progress);
-           })
-      .def("aliases",
-           [](const Store& self, const std::string& name, const pts::Keyring& keys) {
-             const auto store = self.get();
-             return unlocked([&] { return store->list_aliases(name, keys); });
-           })
-      .def("set_alias",
-           [](const Store& self, const std::string& name, const std::string& alias,
-              std::uint64_t version, const pts::Keyring& keys, const std::string& reason) {
-             const auto store = self.get();
-             unlocked([&] { store->set_alias(name, alias, version, keys, reason); });
            })
       .def("set_key_status",
            [](const Store& self, const std::string& reference, const std::string& status,

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "binding.hpp"
 
@@ -23,5 +26,24 @@ class Store {
  private:
   Closable<pts::Store> handle_;
 };
+
+// Every finding, then the status and text of the first bad one (PTS_OK: there was none).
+using Finding = std::tuple<std::string, pts_status, std::string>;
+using Findings = std::tuple<std::vector<Finding>, pts_status, std::string>;
+
+// What `verify(check)` finds; `check` notes a finding.
+template <typename Verify>
+Findings findings_of(Verify&& verify) {
+  std::vector<Finding> findings;
+  const auto note = [&](const char* check, pts_status status, const char* detail) {
+    findings.emplace_back(check, status, detail);
+  };
+  try {
+    verify(note);
+  } catch (const pts::Error& error) {
+    return {std::move(findings), error.status(), error.what()};
+  }
+  return {std::move(findings), PTS_OK, ""};
+}
 
 }  // namespace binding
