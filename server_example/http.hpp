@@ -31,6 +31,7 @@ struct RequestHead {
   std::string path;    // of it, still percent-encoded
   std::string host;
   std::string origin;
+  bool wants_page = false;    // a browser, by its Accept
   std::string key;            // the API key, from either field
   std::string json_size;      // Inference-Header-Content-Length
   std::uint64_t body_size{};  // as announced

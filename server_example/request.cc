@@ -87,6 +87,7 @@ RequestHead head_of(const HeadParser& parser) {
   head.path = path_of(head.target);
   head.host = text_of(request[http::field::host]);
   head.origin = text_of(request[http::field::origin]);
+  head.wants_page = text_of(request[http::field::accept]).find("text/html") != std::string::npos;
   head.key = key_of(request).value_or("");
   head.json_size = text_of(request[kJsonSize]);
   head.body_size = parser.content_length().value_or(0);

@@ -34,6 +34,14 @@ Answer asset(std::string_view text, std::string_view type) {
   return answer;
 }
 
+// The page for people; KServe V1's liveness for its clients.
+Answer root(const RequestHead& head) {
+  Answer answer = head.wants_page ? asset(assets::page_html, "text/html; charset=utf-8")
+                                  : json_answer(R"({"status":"alive"})");
+  answer.headers.emplace_back("Vary", "Accept");
+  return answer;
+}
+
 Answer server_metadata() {
   return json_answer(ordered_json{{"name", "ptsecure-server"},
                                   {"version", pts_version()},
@@ -143,7 +151,7 @@ Answer Service::act(const Route& route, const RequestHead& head, const Body& bod
                     std::chrono::nanoseconds waited) const {
   switch (route.action) {
     case Action::page:
-      return asset(assets::page_html, "text/html; charset=utf-8");
+      return root(head);
     case Action::page_script:
       return asset(assets::page_js, "text/javascript; charset=utf-8");
     case Action::page_style:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,6 +101,23 @@ def test_triton_async_client(served: Server) -> None:
 
     shapes = {answer.as_numpy("output_0").shape for answer in asyncio.run(ask())}
     assert shapes == {(16, 10)}
+
+
+def test_kserve_client(served: Server, tmp_path: Path) -> None:
+    images = tmp_path / "images.npy"
+    np.save(images, pictures())
+    python = Path(sys.prefix).parent / "kserve" / "bin" / "python"
+    program = Path(__file__).with_name("kserve_client.py")
+    done = subprocess.run(
+        [python, program, f"http://127.0.0.1:{served.port}", images], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    out = json.loads(done.stdout)
+    labels = np.load(DIGITS / "heldout_labels.npy")[:16]
+    assert np.mean(np.array(out["json"][1]) == labels) > 0.9
+    assert out["json"] == out["binary"] == ["k-1", out["v1"]]
+    assert out["live"] and out["ready"] and out["model"] and out["v1_live"] and out["v1_model"]
+    assert not out["nothing"]
 
 
 def test_selected_outputs_and_unknown_ones(served: Server) -> None:
