@@ -213,7 +213,7 @@ def test_wrong_calls(folder: ptsecure.Store, keys: ptsecure.Keyring, digits: Pat
     with pytest.raises(ptsecure.InvalidArgumentError):
         folder.publish("no name", digits, keys)
     with pytest.raises(ptsecure.InvalidArgumentError, match="a dict is no model"):
-        folder.publish("digits", {}, keys)  # type: ignore[arg-type]
+        folder.publish("digits", {}, keys)
     with pytest.raises(ptsecure.InvalidArgumentError, match="live module"):
         folder.publish("digits", Dropping(), keys, format="opaque")
     with pytest.raises(ptsecure.InvalidModelError):

@@ -57,6 +57,7 @@ from ptsecure.listing import (
     VersionEntry,
 )
 from ptsecure.model import Model, Package
+from ptsecure.source import BinaryFile, GridFSFile
 from ptsecure.state import default_state_path, reset_state, show_state
 from ptsecure.store import Store, open_store
 
@@ -69,6 +70,7 @@ __all__ = [
     "ApiKeyManager",
     "ApiKeyUse",
     "ApiKeys",
+    "BinaryFile",
     "CancelledError",
     "Check",
     "ClosedError",
@@ -77,6 +79,7 @@ __all__ = [
     "EngineError",
     "Error",
     "ForbiddenError",
+    "GridFSFile",
     "InternalError",
     "InvalidArgumentError",
     "InvalidInputError",

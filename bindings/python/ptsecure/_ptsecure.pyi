@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 OnProgress = Callable[[int, int], object] | None
+ReadAt = Callable[[int, memoryview], None]
 Findings = tuple[list[tuple[str, int, str]], int, str]
 
 version: str
@@ -52,8 +53,15 @@ class PublishArguments:
         alias: str,
         labels: Mapping[str, str],
         sample: tuple[Any, ...] | None,
+        sample_json: str,
+        weights_of: str,
         torch_dir: str,
         /,
+    ) -> None: ...
+
+class GridfsFile:
+    def __init__(
+        self, uri: str, bucket: str, filename: str, id: str, jwk_filename: str, /
     ) -> None: ...
 
 class Model:
@@ -74,6 +82,9 @@ class Model:
 
 class Package:
     def load(self, arguments: OpenArguments, output: str, on_progress: OnProgress, /) -> Model: ...
+    def swap(
+        self, running: Model, arguments: OpenArguments, on_progress: OnProgress, /
+    ) -> Model: ...
     def decrypt(self, arguments: OpenArguments, on_progress: OnProgress, /) -> Bytes: ...
     def stream(
         self, arguments: OpenArguments, write: Callable[[memoryview], object], /
@@ -91,6 +102,78 @@ class Package:
     def manifest(self) -> str: ...
     def example(self) -> str: ...
 
+def publish_file(
+    store: Store,
+    name: str,
+    path: str,
+    keys: Keyring,
+    arguments: PublishArguments,
+    on_progress: OnProgress,
+    /,
+) -> int: ...
+def publish_bytes(
+    store: Store,
+    name: str,
+    data: memoryview,
+    keys: Keyring,
+    arguments: PublishArguments,
+    on_progress: OnProgress,
+    /,
+) -> int: ...
+def publish_read(
+    store: Store,
+    name: str,
+    size: int,
+    read: ReadAt,
+    keys: Keyring,
+    arguments: PublishArguments,
+    on_progress: OnProgress,
+    /,
+) -> int: ...
+def import_file(
+    store: Store,
+    name: str,
+    path: str,
+    jwk: bytes,
+    sha256: str,
+    keys: Keyring,
+    arguments: PublishArguments,
+    on_progress: OnProgress,
+    /,
+) -> int: ...
+def import_read(
+    store: Store,
+    name: str,
+    size: int,
+    read: ReadAt,
+    jwk: bytes,
+    sha256: str,
+    keys: Keyring,
+    arguments: PublishArguments,
+    on_progress: OnProgress,
+    /,
+) -> int: ...
+def import_gridfs(
+    store: Store,
+    name: str,
+    file: GridfsFile,
+    jwk: bytes,
+    sha256: str,
+    keys: Keyring,
+    arguments: PublishArguments,
+    on_progress: OnProgress,
+    /,
+) -> int: ...
+def copy(
+    store: Store,
+    reference: str,
+    keys: Keyring,
+    target: Store,
+    target_keys: Keyring,
+    arguments: PublishArguments,
+    on_progress: OnProgress,
+    /,
+) -> int: ...
 def list_aliases(store: Store, name: str, keys: Keyring, /) -> str: ...
 def show_alias(store: Store, name: str, alias: str, keys: Keyring, /) -> str: ...
 def alias_history(store: Store, name: str, alias: str, keys: Keyring, /) -> str: ...
@@ -157,34 +240,6 @@ class Store:
     def list(self, after: str, limit: int, /) -> str: ...
     def list_versions(self, name: str, before: int, limit: int, /) -> str: ...
     def show(self, reference: str, keys: Keyring, /) -> str: ...
-    def publish_file(
-        self,
-        name: str,
-        path: str,
-        keys: Keyring,
-        arguments: PublishArguments,
-        on_progress: OnProgress,
-        /,
-    ) -> int: ...
-    def publish_bytes(
-        self,
-        name: str,
-        data: bytes | bytearray | memoryview,
-        keys: Keyring,
-        arguments: PublishArguments,
-        on_progress: OnProgress,
-        /,
-    ) -> int: ...
-    def copy(
-        self,
-        reference: str,
-        keys: Keyring,
-        target: Store,
-        target_keys: Keyring,
-        arguments: PublishArguments,
-        on_progress: OnProgress,
-        /,
-    ) -> int: ...
     def verify(
         self, reference: str, keys: Keyring, arguments: OpenArguments, on_progress: OnProgress, /
     ) -> Findings: ...

@@ -6,6 +6,8 @@ from datetime import datetime
 from html import escape
 from typing import Any, Generic, TypeVar, overload
 
+from ptsecure import _ptsecure
+from ptsecure.errors import BY_CODE
 from ptsecure.live import Captured
 
 __all__ = [
@@ -228,3 +230,32 @@ class Listing(Sequence[Entry], Generic[Entry]):
         body = "".join(row("td", texts) for texts in self._rows())
         head = row("th", self._columns)
         return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def entry(kind: type[Entry], members: dict[str, Any], **more: object) -> Entry:
+    """An entry from the JSON that the library gives; None for members that aren't there."""
+    values: dict[str, Any] = {each.name: members.get(each.name) for each in fields(kind)} | more
+    for name, value in values.items():
+        if name in ("created", "time"):
+            values[name] = datetime.fromisoformat(value)
+        elif isinstance(value, list):
+            values[name] = tuple(value)
+    made: Entry = kind(**values)
+    return made
+
+
+def listed(kind: type[Entry], found: Sequence[dict[str, Any]], **more: object) -> Listing[Entry]:
+    return Listing(kind, [entry(kind, each, **more) for each in found])
+
+
+def checked(findings: "_ptsecure.Findings") -> Listing[Check]:
+    """The findings of a verification; raised when one is bad."""
+    found, status, message = findings
+    checks = Listing(
+        Check, [Check(what, _ptsecure.status_name(code), text) for what, code, text in found]
+    )
+    if status == 0:
+        return checks
+    error = BY_CODE[status](message)
+    error.checks = checks
+    raise error

@@ -4,9 +4,10 @@ The archive is held in memory while it is sealed, so that publishing a live modu
 model's size once more (twice for a moment, while torch builds the archive).
 """
 
+import io
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ from ptsecure.errors import InvalidModelError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Captured", "capture", "is_live"]
+__all__ = ["Captured", "capture", "is_live", "state_bytes"]
 
 Captured = Literal["scripted", "traced"]
 
@@ -90,3 +91,12 @@ def capture(
                 script, how = _to_script(module, sample)
         data: bytes = script.save_to_buffer()
     return data, how
+
+
+def state_bytes(state: "Mapping[str, torch.Tensor]") -> memoryview:
+    """What torch.save makes of a state_dict."""
+    import torch
+
+    file = io.BytesIO()
+    torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, file)
+    return file.getbuffer()

@@ -193,6 +193,30 @@ class Package(Handle):
         with reporting(progress, f"opening {self.name}/{self.version}") as on_progress:
             return Model(self._raw.load(arguments, output, on_progress))
 
+    def swap(
+        self, running: Model, *, verify: Verify = "signed", progress: Progress = False
+    ) -> Model:
+        """Puts the weights of this version under the program of a model that is running.
+
+        Runs under way end with the old weights, later ones use the new ones, and nothing waits for
+        the weights to be decrypted. `running` and its stateless forks answer with the new weights
+        too, under the name and version they had; state starts anew. On failure nothing has changed.
+
+        Args:
+            running: a model of the same program: of the version that this one was published as
+                `weights_of`, or of other weights for it.
+            verify, progress: as in `Store.load`.
+
+        Returns:
+            The model as this version.
+
+        Raises:
+            InvalidArgumentError: it is another program.
+            UnsupportedError: the engine or the package can't: `load` it beside `running`.
+        """
+        with reporting(progress, f"opening {self.name}/{self.version}") as on_progress:
+            return Model(self._raw.swap(running._raw, open_arguments(verify), on_progress))
+
     def decrypt(self, *, progress: Progress = False) -> memoryview:
         """All plaintext bytes, every one authenticated, in memory that is overwritten with zeros
         when the last view of it is gone."""

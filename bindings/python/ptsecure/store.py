@@ -5,14 +5,13 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from ptsecure import _ptsecure
+from ptsecure import _ptsecure, source
 from ptsecure._arguments import text_or_none
 from ptsecure._handle import Handle
-from ptsecure.errors import BY_CODE, InvalidArgumentError
+from ptsecure.errors import InvalidArgumentError
 from ptsecure.keyring import Keyring
 from ptsecure.listing import (
     Alias,
@@ -23,10 +22,14 @@ from ptsecure.listing import (
     ModelEntry,
     PublishedVersion,
     VersionEntry,
+    checked,
+    entry,
+    listed,
 )
-from ptsecure.live import capture, is_live
+from ptsecure.live import capture, is_live, state_bytes
 from ptsecure.model import Model, Output, Package, Verify, open_arguments
 from ptsecure.progress import Progress, reporting
+from ptsecure.source import GridFSFile, JWKLike, Source
 from ptsecure.state import state_file
 from ptsecure.torch_location import torch_dir as installed_torch
 
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["KeyStatus", "Log", "Store", "open_store"]
 
 KeyStatus = Literal["enabled", "disabled", "destroyed"]
-Format = Literal["torchscript", "opaque"]
+Format = Literal["torchscript", "aotinductor", "opaque"]
 Log = logging.Logger | Callable[[int, str], object]
 
 _LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG}
@@ -54,37 +57,31 @@ def _without_credentials(uri: str) -> str:
     return re.sub(r"^([^:/]+://)[^/]*@", r"\1", uri).partition("?")[0]
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _checked(findings: "_ptsecure.Findings") -> Listing[Check]:
-    """The findings of a verification, raised when one is bad."""
-    found, status, message = findings
-    checks = Listing(
-        Check, [Check(what, _ptsecure.status_name(code), text) for what, code, text in found]
-    )
-    if status == 0:
-        return checks
-    error = BY_CODE[status](message)
-    error.checks = checks
-    raise error
-
-
-def _alias(record: dict[str, Any]) -> Alias:
-    return Alias(**_record_members(Alias, record))
-
-
-def _record_members(kind: type, record: dict[str, Any]) -> dict[str, Any]:
-    """The members of a dataclass from a record's JSON; None where it has none."""
-    members = {each.name: record.get(each.name) for each in fields(kind)}
-    return members | {"time": _time(record["time"])}
-
-
 def _as_inputs(sample: Any) -> tuple[Any, ...] | None:
     if sample is None:
         return None
     return sample if isinstance(sample, tuple) else (sample,)
+
+
+def _publish_arguments(
+    alias: str | None,
+    labels: Mapping[str, str] | None,
+    format: Format | None = None,
+    torch_dir: str | os.PathLike[str] | None = None,
+    sample: tuple[Any, ...] | None = None,
+    sample_json: Mapping[str, Any] | str | None = None,
+    weights_of: str | None = None,
+) -> _ptsecure.PublishArguments:
+    request = json.dumps(sample_json) if isinstance(sample_json, Mapping) else sample_json
+    return _ptsecure.PublishArguments(
+        format or "",
+        alias or "",
+        dict(labels or {}),
+        sample,
+        text_or_none("sample_json", request),
+        text_or_none("weights_of", weights_of),
+        installed_torch() if torch_dir is None else os.fspath(torch_dir),
+    )
 
 
 def open_store(
@@ -148,40 +145,12 @@ class Store(Handle):
 
     def list(self) -> Listing[ModelEntry]:
         """All models, sorted by name. The index isn't verified."""
-        models = json.loads(self._raw.list("", 0))["models"]
-        return Listing(
-            ModelEntry,
-            [
-                ModelEntry(
-                    name=each["name"],
-                    version=each["version"],
-                    format=each["format"],
-                    created=_time(each["created"]),
-                    size=each["size"],
-                    aliases=tuple(each["aliases"]),
-                    labels=each["labels"],
-                )
-                for each in models
-            ],
-        )
+        return listed(ModelEntry, json.loads(self._raw.list("", 0))["models"])
 
     def versions(self, name: str) -> Listing[VersionEntry]:
         """All versions of a model, newest first. The index isn't verified."""
         versions = json.loads(self._raw.list_versions(name, 0, 0))["versions"]
-        return Listing(
-            VersionEntry,
-            [
-                VersionEntry(
-                    name=name,
-                    version=each["version"],
-                    format=each["format"],
-                    created=_time(each["created"]),
-                    size=each["size"],
-                    labels=each["labels"],
-                )
-                for each in versions
-            ],
-        )
+        return listed(VersionEntry, versions, name=name)
 
     def show(self, reference: str, keys: Keyring) -> dict[str, Any]:
         """All about a version, verified: the manifest's members, aliases, signer, key_status."""
@@ -211,20 +180,22 @@ class Store(Handle):
         """
         arguments = open_arguments(manifest=manifest, min_sequence=min_sequence, max_age=max_age)
         with reporting(progress, f"verifying {reference}") as on_progress:
-            return _checked(self._raw.verify(reference, keys._raw, arguments, on_progress))
+            return checked(self._raw.verify(reference, keys._raw, arguments, on_progress))
 
     # --- publish ------------------------------------------------------------------------------
 
     def publish(
         self,
         name: str,
-        model: "str | os.PathLike[str] | bytes | bytearray | memoryview | torch.nn.Module",
+        model: "Source | torch.nn.Module | Mapping[str, torch.Tensor]",
         keys: Keyring,
         *,
         alias: str | None = None,
         labels: Mapping[str, str] | None = None,
         sample: Any = None,
-        format: Format = "torchscript",
+        sample_json: Mapping[str, Any] | str | None = None,
+        format: Format | None = None,
+        weights_of: str | None = None,
         torch_dir: str | os.PathLike[str] | None = None,
         progress: Progress = False,
     ) -> PublishedVersion:
@@ -235,8 +206,9 @@ class Store(Handle):
 
         Args:
             name: [A-Za-z0-9][A-Za-z0-9._-]{0,127}.
-            model: the path of a model file; its bytes; a torch.jit.ScriptModule; or an nn.Module,
-                which is scripted, or traced with the sample where that can't be done (the result's
+            model: the path of a model file; its bytes; a binary file that can seek, which is read
+                from its first byte on; a torch.jit.ScriptModule; or an nn.Module, which is
+                scripted, or traced with the sample where that can't be done (the result's
                 `captured` says which), in evaluation mode. Live modules go through memory (about
                 the model's size once more, twice for a moment), never through a file.
             keys: with a key that signs manifests and one to wrap for.
@@ -244,7 +216,13 @@ class Store(Handle):
             labels: stored readable and signed.
             sample: the input of `forward`, or a tuple of all its inputs. The model is run on it
                 once; datatypes and shapes go into the manifest and are checked from then on.
-            format: "torchscript", or "opaque" for any bytes, which can't be run.
+            sample_json: the sample as an Open Inference Protocol V2 JSON request instead.
+            format: "torchscript", "aotinductor" for a compiled package (.pt2), or "opaque" for any
+                bytes, which can't be run. None = what the bytes are of the first two.
+            weights_of: a reference to a compiled version. `model` is then weights for its program,
+                which both versions share in the store: safetensors, what torch.save makes of a
+                state_dict, or the state_dict itself; checked by name, shape and datatype. The keys
+                must open that version. `Package.swap` puts them into a model that is running.
             torch_dir: the folder with libtorch's lib/, instead of the installed torch's.
             progress: True for a bar, or a function of bytes done and in all.
 
@@ -254,33 +232,87 @@ class Store(Handle):
         Raises:
             InvalidModelError: no model that the engine can load.
             InvalidInputError: the sample isn't what the model expects.
+            InvalidArgumentError: no such format; weights that aren't those of the program.
             NoKeyError: no key that signs, or none to wrap for.
             ConflictError: the file changed meanwhile.
             Error: with `version` set: that version is published, but its alias isn't set.
         """
         sample = _as_inputs(sample)
-        folder = installed_torch() if torch_dir is None else os.fspath(torch_dir)
         captured = None
-        if is_live(model):
-            if format != "torchscript":
-                raise InvalidArgumentError("a live module is published as format='torchscript'")
+        if weights_of is not None and isinstance(model, Mapping):
+            model = state_bytes(model)
+        elif is_live(model):
+            if format not in (None, "torchscript") or weights_of is not None:
+                raise InvalidArgumentError(
+                    "a live module is published as format='torchscript', without weights_of"
+                )
             model, captured = capture(model, sample)  # type: ignore[arg-type]
-        arguments = _ptsecure.PublishArguments(
-            format, alias or "", dict(labels or {}), sample, folder
+        arguments = _publish_arguments(
+            alias, labels, format, torch_dir, sample, sample_json, weights_of
         )
         with reporting(progress, f"publishing {name}") as on_progress:
-            if isinstance(model, str | os.PathLike):
-                version = self._raw.publish_file(
-                    name, os.fspath(model), keys._raw, arguments, on_progress
-                )
-            elif isinstance(model, bytes | bytearray | memoryview):
-                version = self._raw.publish_bytes(name, model, keys._raw, arguments, on_progress)
-            else:
-                raise InvalidArgumentError(
-                    f"a {type(model).__name__} is no model: expected a path, bytes, a "
-                    "torch.jit.ScriptModule or a torch.nn.Module"
-                )
+            version = source.publish(self._raw, name, model, keys._raw, arguments, on_progress)
         return PublishedVersion(version, name, captured)
+
+    def import_jwe(
+        self,
+        name: str,
+        file: Source | GridFSFile,
+        keys: Keyring,
+        *,
+        jwk: JWKLike | None = None,
+        password: str | bytes | None = None,
+        sha256: str | bytes | None = None,
+        alias: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        sample: Any = None,
+        sample_json: Mapping[str, Any] | str | None = None,
+        format: Format | None = None,
+        weights_of: str | None = None,
+        torch_dir: str | os.PathLike[str] | None = None,
+        progress: Progress = False,
+    ) -> PublishedVersion:
+        """Publishes the model that a JWE (RFC 7516) of a whole file holds, made by any JOSE
+        library, as the next version of `name`.
+
+        Compact, flattened or general; alg dir, A128KW to A256KW, A128GCMKW to A256GCMKW, RSA-OAEP,
+        RSA-OAEP-256, ECDH-ES with or without key wrapping, PBES2; enc of the GCM and CBC-HS kinds;
+        no zip. The text is read as a stream and decrypted to memory, which takes the model's size
+        and a few MiB, never to a file. Nothing is inspected or stored before the tag or MAC of the
+        whole holds.
+
+        Args:
+            name: [A-Za-z0-9][A-Za-z0-9._-]{0,127}.
+            file: the path of the JWE; its bytes; a binary file that can seek, a GridOut of
+                pymongo for example; or a GridFSFile, which the library fetches itself.
+            keys: to sign and wrap with, as in `publish`.
+            jwk: the private or symmetric JWK that opens it, as a dict or JSON text.
+            password: for PBES2, instead of a JWK.
+            sha256: of the plaintext, its 32 bytes or 64 hex digits; checked where it is given, and
+                required with an RSA or EC key, because anybody with its public part can have made
+                the JWE.
+            alias, labels, sample, sample_json, format, weights_of, torch_dir, progress: as in
+                `publish`.
+
+        Returns:
+            The version, an int.
+
+        Raises:
+            CorruptError: it is no JWE, a tag or MAC doesn't hold, or the SHA-256 is another.
+            NoKeyError: the key doesn't open it.
+            InvalidArgumentError: `sha256` is missing where it is required; no key.
+            UnsupportedError: an algorithm that isn't taken.
+            NotFoundError: no such file.
+            Error: as in `publish`.
+        """
+        arguments = _publish_arguments(
+            alias, labels, format, torch_dir, _as_inputs(sample), sample_json, weights_of
+        )
+        with reporting(progress, f"importing {name}") as on_progress:
+            version = source.import_jwe(
+                self._raw, name, file, jwk, password, sha256, keys._raw, arguments, on_progress
+            )
+        return PublishedVersion(version, name)
 
     def copy(
         self,
@@ -295,9 +327,10 @@ class Store(Handle):
     ) -> PublishedVersion:
         """Verifies a version and publishes it to another store, encrypted anew, as the next
         version of the same name. `target_keys` (default: the same keys) sign and wrap there."""
-        arguments = _ptsecure.PublishArguments("", alias or "", dict(labels or {}), None, "")
+        arguments = _publish_arguments(alias, labels)
         with reporting(progress, f"copying {reference}") as on_progress:
-            version = self._raw.copy(
+            version = _ptsecure.copy(
+                self._raw,
                 reference,
                 keys._raw,
                 target._raw,
@@ -406,8 +439,7 @@ class Store(Handle):
 
     def aliases(self, name: str, keys: Keyring) -> Listing[Alias]:
         """The aliases of a model, verified; deleted ones are left out."""
-        found = json.loads(_ptsecure.list_aliases(self._raw, name, keys._raw))
-        return Listing(Alias, [_alias(each) for each in found])
+        return listed(Alias, json.loads(_ptsecure.list_aliases(self._raw, name, keys._raw)))
 
     def alias(self, name: str, alias: str, keys: Keyring) -> Alias:
         """One alias, verified. Its `sequence` and `manifest` are what a deployment without a state
@@ -416,7 +448,8 @@ class Store(Handle):
         Raises:
             NotFoundError: there is none, or it was deleted.
         """
-        return _alias(json.loads(_ptsecure.show_alias(self._raw, name, alias, keys._raw)))
+        record = json.loads(_ptsecure.show_alias(self._raw, name, alias, keys._raw))
+        return entry(Alias, record)
 
     def set_alias(
         self, name: str, alias: str, version: int, keys: Keyring, *, reason: str | None = None
@@ -484,7 +517,7 @@ class Store(Handle):
     def history(self, name: str, alias: str, keys: Keyring) -> Listing[AliasRecord]:
         """Every record of an alias, verified, the oldest first."""
         found = json.loads(_ptsecure.alias_history(self._raw, name, alias, keys._raw))
-        return Listing(AliasRecord, [AliasRecord(**_record_members(AliasRecord, r)) for r in found])
+        return listed(AliasRecord, found)
 
     def log(self, keys: Keyring, *, first: int = 1, limit: int | None = None) -> Listing[LogRecord]:
         """The store's log of every signed change, verified, the oldest first.
@@ -495,9 +528,9 @@ class Store(Handle):
             limit: how many at most; None = all.
         """
         if limit == 0:
-            return Listing(LogRecord, [])
+            return listed(LogRecord, [])
         found = json.loads(_ptsecure.show_log(self._raw, keys._raw, first, limit or 0))
-        return Listing(LogRecord, [LogRecord(**_record_members(LogRecord, r)) for r in found])
+        return listed(LogRecord, found)
 
     def verify_log(self, keys: Keyring, *, head: str | None = None) -> Listing[Check]:
         """Verifies the whole log: that no record is missing, altered or out of order, that each
@@ -516,7 +549,7 @@ class Store(Handle):
             RollbackError, UntrustedError, CorruptError: the first check that failed; all of them
                 are in the exception's `checks`.
         """
-        return _checked(_ptsecure.verify_log(self._raw, keys._raw, text_or_none("head", head)))
+        return checked(_ptsecure.verify_log(self._raw, keys._raw, text_or_none("head", head)))
 
     def set_key_status(
         self, reference: str, status: KeyStatus, keys: Keyring, *, reason: str | None = None

@@ -18,6 +18,7 @@ void add_errors(py::module_& module);
 void add_history(py::module_& module);
 void add_keyring(py::module_& module);
 void add_model(py::module_& module);
+void add_publish(py::module_& module);
 void add_store(py::module_& module);
 
 // Sets the Python exception of a status; the GIL is held.

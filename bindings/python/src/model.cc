@@ -42,6 +42,7 @@ class Model {
     return {unlocked([&] { return model->fork(); }), output_};
   }
   const Closable<pts::Model>& handle() const noexcept { return handle_; }
+  Output output() const noexcept { return output_; }
   void close() noexcept { handle_.close(); }
 
  private:
@@ -165,6 +166,16 @@ void add_model(py::module_& module) {
              return open_model(
                  [&](const pts::OpenOptions& options) { return package->load(options); }, arguments,
                  output, on_progress);
+           })
+      .def("swap",
+           [](const Package& self, const Model& running, const OpenArguments& arguments,
+              const py::object& on_progress) {
+             const auto package = self.get();
+             const auto model = running.handle().get();
+             pts::Model swapped = run_long(on_progress, [&](LongCall& call) {
+               return package->swap(*model, c_options(arguments, call));
+             });
+             return Model(std::move(swapped), running.output());
            })
       .def("decrypt",
            [](const Package& self, const OpenArguments& arguments, const py::object& on_progress) {

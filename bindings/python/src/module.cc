@@ -9,5 +9,6 @@ PYBIND11_MODULE(_ptsecure, module) {
   binding::add_model(module);
   binding::add_store(module);
   binding::add_history(module);
+  binding::add_publish(module);
   binding::add_apikey(module);
 }

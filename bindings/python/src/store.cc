@@ -2,18 +2,12 @@
 
 #include <pybind11/stl.h>
 
-#include <map>
-#include <mutex>
-
 #include "binding.hpp"
 #include "long_call.hpp"
 #include "model.hpp"
-#include "values.hpp"
 
 namespace binding {
 namespace {
-
-using Labels = std::map<std::string, std::string>;
 
 // A Python function that the library may call from any of its threads.
 pts::detail::LogFunction log_function(const py::object& log) {
@@ -46,61 +40,6 @@ Store open(const std::string& uri, double connect, double operation, unsigned th
   return Store(unlocked([&] { return pts::Store::open(uri, options); }));
 }
 
-struct PublishArguments {
-  std::string format;
-  std::string alias;
-  Labels labels;
-  std::shared_ptr<Inputs> sample;
-  std::string torch_dir;
-};
-
-pts::PublishOptions c_options(const PublishArguments& arguments, LongCall& call) {
-  pts::PublishOptions options;
-  options.format = arguments.format;
-  options.alias = arguments.alias;
-  options.labels = arguments.labels;
-  for (std::size_t i = 0; arguments.sample && i < arguments.sample->size(); ++i) {
-    options.sample.emplace_back(arguments.sample->data()[i]);
-  }
-  options.torch_dir = arguments.torch_dir;
-  options.cancel = &call.cancel();
-  options.progress = call.progress();
-  return options;
-}
-
-std::uint64_t publish_file(const Store& self, const std::string& name, const std::string& path,
-                           const pts::Keyring& keys, const PublishArguments& arguments,
-                           const py::object& on_progress) {
-  const auto store = self.get();
-  return run_long(on_progress, [&](LongCall& call) {
-    return store->publish_file(name, path, keys, c_options(arguments, call));
-  });
-}
-
-std::uint64_t publish_bytes(const Store& self, const std::string& name, const py::buffer& data,
-                            const pts::Keyring& keys, const PublishArguments& arguments,
-                            const py::object& on_progress) {
-  const auto store = self.get();
-  const py::buffer_info view = data.request();  // keeps the bytes from being resized or freed
-  if (PyBuffer_IsContiguous(view.view(), 'C') == 0) {
-    raise(PTS_INVALID_ARGUMENT, "the model's bytes must lie together: pass bytes(...) of them");
-  }
-  return run_long(on_progress, [&](LongCall& call) {
-    return store->publish_bytes(name, view.ptr, static_cast<std::size_t>(view.size * view.itemsize),
-                                keys, c_options(arguments, call));
-  });
-}
-
-std::uint64_t copy(const Store& self, const std::string& reference, const pts::Keyring& keys,
-                   const Store& target, const pts::Keyring& target_keys,
-                   const PublishArguments& arguments, const py::object& on_progress) {
-  const auto from = self.get();
-  const auto to = target.get();
-  return run_long(on_progress, [&](LongCall& call) {
-    return from->copy(reference, keys, *to, target_keys, c_options(arguments, call));
-  });
-}
-
 Findings verify(const Store& self, const std::string& reference, const pts::Keyring& keys,
                 const OpenArguments& arguments, const py::object& on_progress) {
   const auto store = self.get();
@@ -114,15 +53,6 @@ Findings verify(const Store& self, const std::string& reference, const pts::Keyr
 }  // namespace
 
 void add_store(py::module_& module) {
-  py::class_<PublishArguments>(module, "PublishArguments")
-      .def(py::init([](std::string format, std::string alias, Labels labels,
-                       const std::optional<py::tuple>& sample, std::string torch_dir) {
-        PublishArguments arguments{std::move(format), std::move(alias), std::move(labels), nullptr,
-                                   std::move(torch_dir)};
-        if (sample) arguments.sample = std::make_shared<Inputs>(*sample, py::dict());
-        return arguments;
-      }));
-
   py::class_<Store>(module, "Store")
       .def_static("open", open)
       .def("close", &Store::close)
@@ -148,9 +78,6 @@ void add_store(py::module_& module) {
              const auto store = self.get();
              return unlocked([&] { return store->show(reference, keys); });
            })
-      .def("publish_file", publish_file)
-      .def("publish_bytes", publish_bytes)
-      .def("copy", copy)
       .def("verify", verify)
       .def("fetch",
            [](const Store& self, const std::string& reference, const pts::Keyring& keys,
