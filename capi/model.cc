@@ -45,8 +45,7 @@ pts_model* new_model(std::shared_ptr<LoadedModel> model) {
   return new pts_model{std::move(model), forks()};
 }
 
-pts_model* load(const Package& package, const OpenOptions& options, ProgressRelay& relay) {
-  auto model = package.load(options);
+pts_model* finished(std::shared_ptr<LoadedModel> model, ProgressRelay& relay) {
   relay.finish();
   return new_model(std::move(model));
 }
@@ -146,7 +145,7 @@ pts_status pts_package_load(pts_package* self, const pts_open_options* options, 
   return create(out, error, [&] {
     const pts_package& package = need(self, "self");
     ProgressRelay relay(progress, user);
-    return load(*package.package, open_options(options, relay), relay);
+    return finished(package.package->load(open_options(options, relay)), relay);
   });
 }
 
@@ -171,8 +170,7 @@ pts_status pts_model_open(pts_store* store, const char* reference, const pts_key
     const ptsecure::Keyring& ring = need(keys, "keys").ring;
     ProgressRelay relay(progress, user);
     const OpenOptions known = open_options(options, relay);
-    const auto package = registry.fetch(need_text(reference, "reference"), ring, known);
-    return load(*package, known, relay);
+    return finished(registry.open(need_text(reference, "reference"), ring, known), relay);
   });
 }
 

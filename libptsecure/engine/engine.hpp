@@ -68,6 +68,10 @@ class Engine {
   virtual bool device_available(Device device) const = 0;
   // Which of the formats the bytes seem to be; its load() is what tells for sure.
   virtual std::string detect_format(ByteSource& source) = 0;
+  // What the engine does once in a process for its first model of a format, and its load() would do
+  // otherwise. Returns at once when it was done, or isn't needed; a call meanwhile waits.
+  // Thread-safe.
+  virtual void prepare(const std::string& format) = 0;
   // Loads from `source`, calling source.finish() before it returns (unless inspect_only). Throws
   // Error(Status::invalid_model) with what to do when the bytes are no model of that format.
   virtual std::unique_ptr<EngineModel> load(ByteSource& source,

@@ -1,7 +1,9 @@
 #include <cstring>
+#include <future>
 
 #include "libptsecure/engine/loader.hpp"
 #include "libptsecure/registry/package_state.hpp"
+#include "libptsecure/signals_blocked.hpp"
 #include "libptsecure/value/v2_json.hpp"
 
 namespace ptsecure {
@@ -24,6 +26,18 @@ SecretBytes Package::State::unwrap(const PayloadEntry& entry, const CancelToken&
   return keys.unwrap(read_wraps(*store, current, entry, cancel), entry.key_id);
 }
 
+namespace {
+
+// A process's first model waits for libtorch to be opened and to set itself up, which takes longer
+// than fetching keys and the first block: so both at once.
+template <typename Open>
+auto open_beside(const Open& open) {
+  const SignalsBlocked blocked;
+  return std::async(torch_engine_loaded() ? std::launch::deferred : std::launch::async, open);
+}
+
+}  // namespace
+
 Package::Package(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Package::~Package() = default;
 
@@ -43,6 +57,31 @@ std::string Package::example_json() const {
 
 std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyring& keys,
                                          const OpenOptions& options) const {
+  return fetch(reference, keys, options, ReadConcern::linearizable);
+}
+
+std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Keyring& keys,
+                                            const OpenOptions& options) const {
+  if (!store_->linearizable_is_slow()) return fetch(reference, keys, options)->load(options);
+  // All is fetched and loaded by what the majority has, and handed out only once it is known that
+  // nothing newer takes the key away.
+  const auto package = fetch(reference, keys, options, ReadConcern::majority);
+  const auto confirm = [&state = *package->state_, &options] {
+    require_enabled(read_key(state.access(options.cancel), state.payload()), state.payload());
+  };
+  std::future<void> confirmed;
+  {
+    const SignalsBlocked blocked;
+    confirmed = std::async(std::launch::async, confirm);
+  }
+  auto model = package->load(options);
+  confirmed.get();
+  return model;
+}
+
+std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyring& keys,
+                                         const OpenOptions& options,
+                                         ReadConcern key_concern) const {
   auto state = std::make_unique<Package::State>();
   state->store = store_;
   state->pool = pool_;
@@ -50,7 +89,7 @@ std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyri
   state->keys = keys;
   const Access access = state->access(options.cancel);
   state->version = resolve(access, Reference::parse(reference), options.expected);
-  state->key = read_key(access, state->payload());
+  state->key = read_key(access, state->payload(), nullptr, key_concern);
   require_enabled(state->key, state->payload());
   state->checked = Clock::now();
   return std::unique_ptr<Package>(new Package(std::move(state)));
@@ -109,8 +148,11 @@ std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
     load.weights = weights.get();
     program.progress = nullptr;  // of the version's own bytes alone
   }
-  const auto source = open_source(manifest.payload("model"), program);
-  auto engine = torch_engine(options.torch_dir).load(*source, load);
+  auto opening = open_beside([&] { return open_source(manifest.payload("model"), program); });
+  Engine& torch = torch_engine(options.torch_dir);
+  torch.prepare(manifest.format);
+  const auto source = opening.get();
+  auto engine = torch.load(*source, load);
   auto model =
       std::shared_ptr<LoadedModel>(new LoadedModel(state_->version.manifest, std::move(engine)));
   if (options.warm_up_runs > 0) model->warm_up(options.warm_up_runs);

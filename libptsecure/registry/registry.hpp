@@ -204,6 +204,10 @@ class Registry {
   // Of `options` those that a fetch looks at: `expected` and `cancel`.
   std::unique_ptr<Package> fetch(std::string_view reference, const Keyring& keys,
                                  const OpenOptions& options) const;
+  // fetch() and load() as one, which is quicker: the last question about the key's status is asked
+  // beside the rest, and answered before this returns.
+  std::shared_ptr<LoadedModel> open(std::string_view reference, const Keyring& keys,
+                                    const OpenOptions& options) const;
   // Publishes what a foreign JWE holds, `text` being its serialisation. It is decrypted to memory,
   // and nothing is done with it before its tag or MAC, and the digest where given, hold. Anybody
   // with the public key can make an asymmetrically wrapped one, so an asymmetric key needs the
@@ -266,6 +270,8 @@ class Registry {
                               const OpenOptions& options, const CheckSink& check) const;
 
  private:
+  std::unique_ptr<Package> fetch(std::string_view reference, const Keyring& keys,
+                                 const OpenOptions& options, ReadConcern key_concern) const;
   // Seals `input` as weights for the program of options.weights_of.
   std::uint64_t publish_weights(const std::string& name, PlainInput& input, const Keyring& keys,
                                 const PublishOptions& options) const;

@@ -203,9 +203,10 @@ VerifiedVersion resolve(const Access& access, const Reference& reference,
 }
 
 KeyBody read_key(const Access& access, const PayloadEntry& payload,
-                 std::optional<ChainRecord>* record) {
-  std::vector<ChainRecord> chain =
-      access.records().all(key_subject(payload.sealed_name, payload.key_id));
+                 std::optional<ChainRecord>* record, ReadConcern concern) {
+  ChainSubject subject = key_subject(payload.sealed_name, payload.key_id);
+  subject.concern = concern;
+  std::vector<ChainRecord> chain = access.records().all(subject);
   if (chain.empty()) {
     throw Error(Status::corrupt, "the records of content key " + payload.key_id +
                                      " are missing, so its status can't be known");

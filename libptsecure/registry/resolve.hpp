@@ -39,7 +39,8 @@ VerifiedVersion follow_alias(const Access& access, const std::string& name,
 // The verified last record of a payload's key, about that payload; Status::corrupt when there is
 // none.
 KeyBody read_key(const Access& access, const PayloadEntry& payload,
-                 std::optional<ChainRecord>* record = nullptr);
+                 std::optional<ChainRecord>* record = nullptr,
+                 ReadConcern concern = ReadConcern::linearizable);
 // Throws Status::revoked unless the key is enabled.
 void require_enabled(const KeyBody& key, const PayloadEntry& payload);
 // The wrapped keys that the key record vouches for.

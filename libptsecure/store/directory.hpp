@@ -48,6 +48,7 @@ class DirectoryStore final : public Store {
   explicit DirectoryStore(const std::string& path);
 
   const std::string& display_uri() const override { return path_; }
+  bool linearizable_is_slow() const noexcept override { return false; }
   void ensure_created(const CancelToken& cancel) override;
   std::string id(const CancelToken& cancel) override;
 

@@ -31,6 +31,8 @@ class MongodbStore final : public Store {
   MongodbStore(const std::string& uri, const StoreOptions& options);
 
   const std::string& display_uri() const override { return clients_->target().display; }
+  // The primary makes sure that it is one, by a write that a majority has to journal.
+  bool linearizable_is_slow() const noexcept override { return true; }
 
   void ensure_created(const CancelToken& cancel) override;
   std::string id(const CancelToken& cancel) override;

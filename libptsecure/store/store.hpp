@@ -77,6 +77,8 @@ class Store {
 
   // The URI without credentials, for messages.
   virtual const std::string& display_uri() const = 0;
+  // Whether ReadConcern::linearizable may take much longer than ReadConcern::majority.
+  virtual bool linearizable_is_slow() const noexcept = 0;
 
   // Creates the store (with a random id) unless it exists. A folder that holds anything else is
   // refused with Status::invalid_argument.

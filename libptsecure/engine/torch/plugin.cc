@@ -55,6 +55,10 @@ class TorchEngine final : public Engine {
     return why_no_cuda(device).empty();
   }
 
+  void prepare(const std::string& format) override {
+    if (format == "torchscript") prepare_torchscript();
+  }
+
   std::unique_ptr<EngineModel> load(ByteSource& source, const EngineLoadOptions& options) override {
     if (options.format != "torchscript" && options.format != "aotinductor") {
       throw Error(Status::unsupported, "the torch engine does not load the format \"" +

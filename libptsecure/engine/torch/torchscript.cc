@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/operator_upgraders/upgraders_entry.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include <algorithm>
@@ -323,6 +324,12 @@ std::shared_ptr<const ModelCommon> describe(const jit::Module& module,
 }
 
 }  // namespace
+
+void prepare_torchscript() {
+  static std::once_flag once;
+  // Registers every operator and compiles what old models need, as the first jit::load does.
+  std::call_once(once, [] { jit::populate_upgraders_graph_map(); });
+}
 
 std::unique_ptr<EngineModel> load_torchscript(ByteSource& source,
                                               const EngineLoadOptions& options) {

@@ -7,6 +7,10 @@
 
 namespace ptsecure::torch_plugin {
 
+// Once in a process, before its first module: most of the time that opening a small one takes. A
+// call meanwhile waits.
+void prepare_torchscript();
+
 // Loads a TorchScript module and finishes the source (unless options.inspect_only). The module
 // stays in the mode it was saved in, training or eval; nothing is optimised or frozen.
 std::unique_ptr<EngineModel> load_torchscript(ByteSource& source, const EngineLoadOptions& options);
