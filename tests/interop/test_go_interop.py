@@ -67,6 +67,7 @@ def test_ptsecure_opens_what_stock_libraries_sealed(
     done = run(programs / "publish", plain, "blob", keys, store)
     assert done.returncode == 0, done.stderr
     ptsecure("--store", store, "--keys", keys, "verify", "blob")
+    ptsecure("--store", store, "--keys", keys, "log", "verify")
     copied = tmp_path / "copied"
     ptsecure("--store", store, "--keys", keys, "copy", "blob", "--to", copied)
     run(programs / "open", copied, "blob/1", keys, tmp_path / "opened")
@@ -74,6 +75,7 @@ def test_ptsecure_opens_what_stock_libraries_sealed(
     # The next version goes beside it.
     ptsecure("--store", store, "--keys", keys, "publish", plain, "blob", "--format", "opaque")
     assert "blob/2" in ptsecure("--store", store, "--keys", keys, "verify", "blob")
+    ptsecure("--store", store, "--keys", keys, "log", "verify")
 
 
 @pytest.mark.parametrize("part", ["model", "model.digests", "manifest.jws"])

@@ -59,14 +59,28 @@ def test_stock_libraries_open_mongodb(keys: Path, tmp_path: Path, mongod: str) -
     assert (tmp_path / "opened").read_bytes() == plain.read_bytes()
 
 
+@pytest.fixture(params=["folder", "mongodb"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "folder":
+        return str(tmp_path / "store")
+    uri: str = request.getfixturevalue("mongod")
+    return uri.replace("/?", f"/{tmp_path.name}?", 1)
+
+
 @pytest.mark.parametrize("size", SIZES)
-def test_ptsecure_opens_what_stock_libraries_sealed(size: int, keys: Path, tmp_path: Path) -> None:
+def test_ptsecure_opens_what_stock_libraries_sealed(
+    size: int, store: str, keys: Path, tmp_path: Path
+) -> None:
     plain = tmp_path / "plain"
     plain.write_bytes(os.urandom(size))
-    store = tmp_path / "store"
     script("publish_model.py", plain, "blob", keys, store)
     ptsecure("--store", store, "--keys", keys, "verify", "blob")
+    ptsecure("--store", store, "--keys", keys, "log", "verify")
     copied = tmp_path / "copied"
     ptsecure("--store", store, "--keys", keys, "copy", "blob", "--to", copied)
     script("open_model.py", copied, "blob/1", keys, tmp_path / "opened")
     assert (tmp_path / "opened").read_bytes() == plain.read_bytes()
+    # The next version goes beside it, and its records after those that are there.
+    ptsecure("--store", store, "--keys", keys, "publish", plain, "blob", "--format", "opaque")
+    assert "blob/2" in ptsecure("--store", store, "--keys", keys, "verify", "blob")
+    ptsecure("--store", store, "--keys", keys, "log", "verify")

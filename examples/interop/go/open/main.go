@@ -15,81 +15,34 @@ import (
 	"interop/sealed"
 )
 
-func open(s sealed.Store, keys *sealed.Keyring, name string, version int64) (*sealed.Manifest, []byte, error) {
-	var manifest sealed.Manifest
-	var record sealed.KeyRecord
-	var wraps sealed.Wraps
-	id, err := s.ID()
-	if err != nil {
-		return nil, nil, err
+func open(s sealed.Store, keys *sealed.Keyring, name string, version int64) (manifest sealed.Manifest, plain []byte, err error) {
+	token := sealed.Must(s.Manifest(name, version))
+	if err := keys.Verify(token, "manifest", &manifest, "manifest"); err != nil {
+		return manifest, nil, fmt.Errorf("the manifest: %w", err)
 	}
-	token, err := s.Manifest(name, version)
-	if err == nil {
-		err = keys.Verify(token, "manifest", &manifest, "manifest")
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("the manifest: %w", err)
-	}
+	id := sealed.Must(s.ID())
 	if manifest.Store != id || manifest.Name != name || manifest.Version != version || len(manifest.Payloads) == 0 {
-		return nil, nil, errors.New("this manifest is another version's")
+		return manifest, nil, errors.New("this manifest is another version's")
 	}
 	entry := manifest.Payloads[0]
-	if token, err = s.LastKeyRecord(entry.KeyID); err == nil {
-		err = keys.Verify(token, "key", &record, "key", "manifest")
+	var record sealed.Record[sealed.KeyBody]
+	token = sealed.Must(s.LastKeyRecord(entry.KeyID))
+	if err := keys.Verify(token, "key", &record, "key", "manifest"); err != nil {
+		return manifest, nil, fmt.Errorf("the key's record: %w", err)
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("the key's record: %w", err)
+	text := []byte(sealed.Must(s.Wraps(entry.KeyID, record.Body.WrapsSequence)))
+	if record.Body.Status != "enabled" || sealed.SHA256(text) != record.Body.Wraps {
+		return manifest, nil, errors.New("the key is not enabled, or its wrapped keys are others")
 	}
-	text, err := s.Wraps(entry.KeyID, record.Body.WrapsSequence)
-	if err != nil {
-		return nil, nil, err
+	var wraps sealed.Wraps
+	if err := json.Unmarshal(text, &wraps); err != nil {
+		return manifest, nil, err
 	}
-	if record.Body.Status != "enabled" || sealed.SHA256([]byte(text)) != record.Body.Wraps {
-		return nil, nil, errors.New("the key is not enabled, or its wrapped keys are others")
-	}
-	if err := json.Unmarshal([]byte(text), &wraps); err != nil {
-		return nil, nil, err
-	}
-	dek, err := keys.Unwrap(wraps.Recipients, entry.KeyID)
-	if err != nil {
-		return nil, nil, err
-	}
-	payload, err := s.Blob(entry.SealedName, entry.SealedVersion, "model")
-	if err != nil {
-		return nil, nil, err
-	}
-	digests, err := s.Blob(entry.SealedName, entry.SealedVersion, "model.digests")
-	if err != nil {
-		return nil, nil, err
-	}
-	plain, err := sealed.Unseal(entry, dek, payload, digests)
-	return &manifest, plain, err
-}
-
-func run(uri, reference, keyring, out string) error {
-	keys, err := sealed.Load(keyring)
-	if err != nil {
-		return err
-	}
-	s, err := sealed.OpenStore(uri)
-	if err != nil {
-		return err
-	}
-	name, number, _ := strings.Cut(reference, "/")
-	version, err := strconv.ParseInt(number, 10, 64)
-	if err != nil {
-		return err
-	}
-	manifest, plain, err := open(s, keys, name, version)
-	if err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(manifest, "", " ")
-	if err != nil {
-		return err
-	}
-	fmt.Println(string(text))
-	return os.WriteFile(out, plain, 0o600)
+	dek := sealed.Must(keys.Unwrap(wraps.Recipients, entry.KeyID))
+	payload := sealed.Must(s.Blob(entry.SealedName, entry.SealedVersion, "model"))
+	digests := sealed.Must(s.Blob(entry.SealedName, entry.SealedVersion, "model.digests"))
+	plain, err = sealed.Unseal(entry, dek, payload, digests)
+	return manifest, plain, err
 }
 
 func main() {
@@ -97,7 +50,14 @@ func main() {
 	if len(os.Args) != 5 {
 		log.Fatal("usage: open STORE NAME/VERSION KEYS OUT")
 	}
-	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
+	s, keys := sealed.Must(sealed.OpenStore(os.Args[1])), sealed.Must(sealed.Load(os.Args[3]))
+	name, number, _ := strings.Cut(os.Args[2], "/")
+	manifest, plain, err := open(s, keys, name, sealed.Must(strconv.ParseInt(number, 10, 64)))
+	if err == nil {
+		err = os.WriteFile(os.Args[4], plain, 0o600)
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
+	fmt.Println(string(sealed.Must(json.MarshalIndent(manifest, "", " "))))
 }

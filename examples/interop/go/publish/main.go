@@ -22,48 +22,30 @@ func publish(plain []byte, name string, keys *sealed.Keyring, store sealed.Store
 	if err != nil {
 		return err
 	}
-	wrapped, err := keys.Wrap(dek, entry.KeyID)
-	if err != nil {
-		return err
-	}
-	wraps, err := json.Marshal(wrapped)
-	if err != nil {
-		return err
-	}
-	record, err := keys.Sign(sealed.KeyRecord{
-		Format: 1, Store: storeID, Chain: []string{"key", entry.KeyID}, Sequence: 1, Time: now, Reason: "published",
-		Body: sealed.KeyBody{Name: name, Version: 1, Status: "enabled", WrapsSequence: 1, Wraps: sealed.SHA256(wraps)},
-	}, "key", "manifest")
-	if err != nil {
-		return err
-	}
-	manifest, err := keys.Sign(sealed.Manifest{
+	wraps := sealed.Must(json.Marshal(sealed.Must(keys.Wrap(dek, entry.KeyID))))
+	manifest := sealed.Manifest{
 		Format: 1, Store: storeID, Name: name, Version: 1, Created: now, Kind: "opaque", Payloads: []sealed.Payload{entry},
 		Inputs: []any{}, Outputs: []any{}, Labels: map[string]string{},
-	}, "manifest", "manifest")
-	if err != nil {
-		return err
 	}
+	keyRecord := sealed.Record[sealed.KeyBody]{
+		Format: 1, Store: storeID, Chain: []string{"key", entry.KeyID}, Sequence: 1, Time: now, Reason: "published",
+		Body: sealed.KeyBody{Name: name, Version: 1, Status: "enabled", WrapsSequence: 1, Wraps: sealed.SHA256(wraps)},
+	}
+	// Every change is announced in the log, and confirmed once it has been made.
+	change := sealed.Record[sealed.LogBody]{
+		Format: 1, Store: storeID, Chain: []string{"log"}, Sequence: 1, Time: now, Reason: "published",
+		Body: sealed.LogBody{What: "publish", Name: name, Version: 1, Manifest: sealed.SHA256(sealed.Must(json.Marshal(manifest)))},
+	}
+	announced := sealed.Must(keys.Sign(change, "log", "log"))
+	previous := sealed.SHA256([]byte(announced))
+	change.Sequence, change.Previous = 2, &previous
+	change.Body = sealed.LogBody{What: "done", Name: name, Confirms: 1}
 	return store.Create(storeID, sealed.Version{
-		Name: name, KeyID: entry.KeyID, Payload: payload, Digests: sealed.Digests(payload),
-		Wraps: string(wraps), KeyRecord: record, Manifest: manifest,
+		Name: name, KeyID: entry.KeyID, Payload: payload, Digests: sealed.Digests(payload), Wraps: string(wraps),
+		KeyRecord: sealed.Must(keys.Sign(keyRecord, "key", "manifest")),
+		Manifest:  sealed.Must(keys.Sign(manifest, "manifest", "manifest")),
+		Log:       []string{announced, sealed.Must(keys.Sign(change, "log", "log"))},
 	})
-}
-
-func run(file, name, keyring, uri string) error {
-	plain, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	keys, err := sealed.Load(keyring)
-	if err != nil {
-		return err
-	}
-	store, err := sealed.OpenStore(uri)
-	if err != nil {
-		return err
-	}
-	return publish(plain, name, keys, store)
 }
 
 func main() {
@@ -71,7 +53,8 @@ func main() {
 	if len(os.Args) != 5 {
 		log.Fatal("usage: publish FILE NAME KEYS STORE")
 	}
-	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
+	plain, keys, store := sealed.Must(os.ReadFile(os.Args[1])), sealed.Must(sealed.Load(os.Args[3])), sealed.Must(sealed.OpenStore(os.Args[4]))
+	if err := publish(plain, os.Args[2], keys, store); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -1,5 +1,5 @@
 // Package sealed is the formats of docs/format.md with stock libraries: Tink for payloads, go-jose for
-// the rest.
+// the rest, and the MongoDB driver.
 package sealed
 
 import (
@@ -9,14 +9,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"log"
 	"slices"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/tink-crypto/tink-go/v2/streamingaead/subtle"
 )
 
@@ -50,18 +48,28 @@ type Manifest struct {
 	Labels   map[string]string `json:"labels"`
 }
 
-// KeyRecord is a record of a content key's status.
-type KeyRecord struct {
+// Record is one of a chain of signed records: about a content key, or of the store's log.
+type Record[Body any] struct {
 	Format   int      `json:"ptsecure"`
 	Store    string   `json:"store"`
 	Chain    []string `json:"chain"`
 	Sequence int64    `json:"sequence"`
-	Previous *string  `json:"previous"`
+	Previous *string  `json:"previous"` // SHA256 of the record before
 	Time     string   `json:"time"`
 	Reason   string   `json:"reason"`
-	Body     KeyBody  `json:"body"`
+	Body     Body     `json:"body"`
 }
 
+// LogBody announces a change, or confirms the one with that sequence.
+type LogBody struct {
+	What     string `json:"what"`
+	Name     string `json:"name"`
+	Version  int64  `json:"version,omitempty"`
+	Manifest string `json:"manifest,omitempty"`
+	Confirms int64  `json:"confirms,omitempty"`
+}
+
+// KeyBody is the status of a content key, and where its wrapped keys are.
 type KeyBody struct {
 	Name          string `json:"name"`
 	Version       int64  `json:"version"`
@@ -80,6 +88,14 @@ type Wraps struct {
 type Recipient struct {
 	KID string `json:"kid"`
 	JWE string `json:"jwe"`
+}
+
+// Must ends the program on an error.
+func Must[T any](value T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return value
 }
 
 // Base64 is base64url without padding.
@@ -161,144 +177,4 @@ func Unseal(entry Payload, dek, payload, digests []byte) ([]byte, error) {
 		return nil, err
 	}
 	return io.ReadAll(r)
-}
-
-// Keyring is the JWK Set that `ptsecure keygen` writes.
-type Keyring struct{ keys []key }
-
-type key struct {
-	jose.JSONWebKey
-	records []string // kinds of record that its signatures are trusted for
-}
-
-// Load reads a keyring file.
-func Load(path string) (*Keyring, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var set struct{ Keys []json.RawMessage }
-	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, err
-	}
-	ring := &Keyring{}
-	for _, item := range set.Keys {
-		var k key
-		var trust struct{ Ptsecure struct{ Records []string } }
-		if err := errors.Join(k.UnmarshalJSON(item), json.Unmarshal(item, &trust)); err != nil {
-			return nil, err
-		}
-		k.records = trust.Ptsecure.Records
-		ring.keys = append(ring.keys, k)
-	}
-	return ring, nil
-}
-
-func (r *Keyring) find(fits func(key) bool) (key, error) {
-	if i := slices.IndexFunc(r.keys, fits); i >= 0 {
-		return r.keys[i], nil
-	}
-	return key{}, errors.New("the keyring holds no key for this")
-}
-
-// Verify decodes the payload of a JWS of the kind, by a key that is trusted for one of signers.
-func (r *Keyring) Verify(token, kind string, into any, signers ...string) error {
-	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.EdDSA, jose.ES256})
-	if err != nil {
-		return err
-	}
-	header := signed.Signatures[0].Protected
-	if header.ExtraHeaders["typ"] != "ptsecure-"+kind+"+jws" {
-		return fmt.Errorf("this is no %s record", kind)
-	}
-	k, err := r.find(func(k key) bool {
-		return k.KeyID == header.KeyID && slices.ContainsFunc(signers, func(s string) bool { return slices.Contains(k.records, s) })
-	})
-	if err != nil {
-		return err
-	}
-	payload, err := signed.Verify(k.Public())
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(payload, into)
-}
-
-// Sign makes a JWS of the kind with a key that may sign what signer names.
-func (r *Keyring) Sign(record any, kind, signer string) (string, error) {
-	k, err := r.find(func(k key) bool { return slices.Contains(k.records, signer) && !k.IsPublic() })
-	if err != nil {
-		return "", err
-	}
-	options := (&jose.SignerOptions{}).WithType(jose.ContentType("ptsecure-" + kind + "+jws"))
-	by, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: k.JSONWebKey}, options)
-	if err != nil {
-		return "", err
-	}
-	payload, err := json.Marshal(record)
-	if err != nil {
-		return "", err
-	}
-	signed, err := by.Sign(payload)
-	if err != nil {
-		return "", err
-	}
-	return signed.CompactSerialize()
-}
-
-// Unwrap decrypts the content key with a key of the keyring.
-func (r *Keyring) Unwrap(recipients []Recipient, keyID string) ([]byte, error) {
-	for _, recipient := range recipients {
-		k, err := r.find(func(k key) bool { return k.KeyID == recipient.KID && k.Use == "enc" && !k.IsPublic() })
-		if err != nil {
-			continue
-		}
-		wrapped, err := jose.ParseEncryptedCompact(recipient.JWE,
-			[]jose.KeyAlgorithm{jose.ECDH_ES_A256KW, jose.A256KW, jose.RSA_OAEP_256}, []jose.ContentEncryption{jose.A256GCM})
-		if err != nil {
-			return nil, err
-		}
-		text, err := wrapped.Decrypt(k.JSONWebKey)
-		if err != nil {
-			return nil, err
-		}
-		var dek jose.JSONWebKey
-		if err := dek.UnmarshalJSON(text); err != nil {
-			return nil, err
-		}
-		if secret, ok := dek.Key.([]byte); ok && dek.KeyID == keyID {
-			return secret, nil
-		}
-		return nil, errors.New("the wrapped key is another one")
-	}
-	return nil, errors.New("the keyring holds no key that the content key is wrapped for")
-}
-
-// Wrap encrypts the content key to every encryption key of the keyring.
-func (r *Keyring) Wrap(dek []byte, keyID string) (*Wraps, error) {
-	wraps := &Wraps{Format: 1, KeyID: keyID}
-	text, err := jose.JSONWebKey{Key: dek, KeyID: keyID}.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	for _, k := range r.keys {
-		if k.Use != "enc" {
-			continue
-		}
-		to := jose.Recipient{Algorithm: jose.ECDH_ES_A256KW, Key: k.Public().Key, KeyID: k.KeyID}
-		e, err := jose.NewEncrypter(jose.A256GCM, to, (&jose.EncrypterOptions{}).WithContentType("jwk+json"))
-		if err != nil {
-			return nil, err
-		}
-		sealed, err := e.Encrypt(text)
-		if err != nil {
-			return nil, err
-		}
-		compact, err := sealed.CompactSerialize()
-		if err != nil {
-			return nil, err
-		}
-		wraps.Recipients = append(wraps.Recipients, Recipient{k.KeyID, compact})
-	}
-	return wraps, nil
 }

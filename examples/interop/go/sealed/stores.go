@@ -29,11 +29,13 @@ type Store interface {
 	Create(id string, v Version) error
 }
 
-// Version is all that is stored of a model's version 1.
+// Version is all that is stored of a model's version 1 in a new store.
 type Version struct {
-	Name, KeyID                string
-	Payload, Digests           []byte
-	Wraps, KeyRecord, Manifest string
+	Name, KeyID      string
+	Payload, Digests []byte
+	Wraps, Manifest  string
+	KeyRecord        string
+	Log              []string // its first records
 }
 
 // OpenStore takes a folder, or a mongodb:// URI with a database.
@@ -91,18 +93,23 @@ func (f folder) Blob(name string, version int64, role string) ([]byte, error) {
 
 func (f folder) Create(id string, v Version) error {
 	marker := fmt.Sprintf(`{"format":"ptsecure/1","id":"%s"}`+"\n", id)
-	files := []struct{ path, content string }{
+	type file struct{ path, content string }
+	files := []file{
 		{"ptsecure-store.json", marker},
 		// No two names in a folder differ only in case.
 		{"models/.names/" + strings.ToLower(v.Name), v.Name},
 		{"records/.names/key", "key"},
+		{"records/.names/log", "log"},
 		{"records/key/.names/" + v.KeyID, v.KeyID},
 		{"models/" + v.Name + "/1/model", string(v.Payload)},
 		{"models/" + v.Name + "/1/model.digests", string(v.Digests)},
 		{"wraps/" + v.KeyID + "/1.json", v.Wraps},
 		{"records/key/" + v.KeyID + "/1.jws", v.KeyRecord},
-		{"models/" + v.Name + "/1/manifest.jws", v.Manifest}, // the commit
 	}
+	for i, record := range v.Log {
+		files = append(files, file{fmt.Sprintf("records/log/%d.jws", i+1), record})
+	}
+	files = append(files, file{"models/" + v.Name + "/1/manifest.jws", v.Manifest}) // the commit
 	for _, file := range files {
 		path := filepath.Join(string(f), file.path)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(file.content), 0o644)); err != nil {
@@ -162,16 +169,26 @@ func (d database) Create(id string, v Version) error {
 			return err
 		}
 	}
-	documents := []struct {
+	type entry struct {
 		collection string
 		document   bson.M
-	}{
+	}
+	record := func(parent, leaf string, sequence int, text string) entry {
+		chain := strings.TrimPrefix(parent+"/"+leaf, "/")
+		return entry{"records", bson.M{"_id": fmt.Sprintf("%s/%d", chain, sequence), "chain": chain, "parent": parent, "leaf": leaf,
+			"sequence": int64(sequence), "record": text}}
+	}
+	documents := []entry{
 		{"names", bson.M{"_id": strings.ToLower(v.Name), "name": v.Name, "last": int64(1)}},
 		{"chains", bson.M{"_id": "key/" + v.KeyID, "parent": "key", "leaf": v.KeyID, "format": 1}},
+		{"chains", bson.M{"_id": "log", "parent": "", "leaf": "log", "format": 1}},
 		{"wraps", bson.M{"_id": v.KeyID + "/1", "key_id": v.KeyID, "sequence": int64(1), "wraps": v.Wraps}},
-		{"records", bson.M{"_id": "key/" + v.KeyID + "/1", "chain": "key/" + v.KeyID, "parent": "key", "leaf": v.KeyID, "sequence": int64(1), "record": v.KeyRecord}},
+		record("key", v.KeyID, 1, v.KeyRecord),
 		{"versions", bson.M{"_id": v.Name + "/1", "name": v.Name, "version": int64(1), "state": "committed", "manifest": v.Manifest, "created": now, "changed": now}},
 		{"meta", bson.M{"_id": "store", "format": 1, "id": id}},
+	}
+	for i, text := range v.Log {
+		documents = append(documents, record("", "log", i+1, text))
 	}
 	for _, entry := range documents {
 		if _, err := d.Collection("ptsecure."+entry.collection).InsertOne(ctx, entry.document); err != nil {
