@@ -108,6 +108,7 @@ void copy(const Common& common, const PublishArguments& arguments) {
       arguments.target_keys.empty() ? common.open_keys() : common.open_keys(arguments.target_keys);
   pts::PublishOptions options;
   options.alias = arguments.alias;
+  options.weights_of = arguments.weights_of;
   options.labels = parse_labels(arguments.labels);
   options.cancel = &common.cancel;
   ProgressBar bar("copying " + arguments.name, common.show_progress());
@@ -180,6 +181,9 @@ void add_copy(CLI::App& app, Common& common) {
                    "Keyring to sign and wrap with there; --keys if not given");
   verb->add_option("--alias", arguments->alias, "Point this alias at the new version there");
   verb->add_option("--label", arguments->labels, "KEY=VALUE to add; may be repeated");
+  verb->add_option("--weights-of", arguments->weights_of,
+                   "Weights published with --weights-of: REF there whose program, the same, they "
+                   "share; copied along if not given");
   verb->callback(
       [&common, arguments] { common.run = [&common, arguments] { copy(common, *arguments); }; });
 }

@@ -152,18 +152,23 @@ std::uint64_t seal_and_commit(const Access& access, ThreadPool& pool, Manifest m
   std::string signed_manifest;
   Sha256Digest digest{};
   try {
-    const PayloadEntry entry = seal(store, pool, reservation, program ? "weights" : "model", input,
-                                    dek, progress, access.cancel);
-    store_key(access, entry, dek);
-    manifest.version = reservation.version;
-    manifest.created = now_rfc3339();
-    manifest.payloads = {entry};
+    manifest.payloads.clear();
     if (program != nullptr) {
       PayloadEntry shared = program->entry;
       shared.key_id = new_key_id();
+      if (program->input != nullptr) {
+        shared = seal(store, pool, reservation, "model", *program->input, program->dek, Progress(),
+                      access.cancel);
+      }
       store_key(access, shared, program->dek);
-      manifest.payloads.insert(manifest.payloads.begin(), shared);
+      manifest.payloads.push_back(shared);
     }
+    const PayloadEntry entry = seal(store, pool, reservation, program ? "weights" : "model", input,
+                                    dek, progress, access.cancel);
+    store_key(access, entry, dek);
+    manifest.payloads.push_back(entry);
+    manifest.version = reservation.version;
+    manifest.created = now_rfc3339();
     const std::string payload = manifest.to_json();
     digest = sha256(as_bytes(payload));
     signed_manifest = access.keys.sign(RecordKind::manifest, manifest.name, as_bytes(payload));

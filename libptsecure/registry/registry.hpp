@@ -106,6 +106,7 @@ using CheckSink =
     std::function<void(const std::string& check, Status status, const std::string& detail)>;
 
 class LoadedModel;
+struct SharedProgram;
 
 // A version whose manifest has been verified and whose content key is enabled. Thread-safe.
 class Package {
@@ -220,7 +221,8 @@ class Registry {
   std::uint64_t import_gridfs(const std::string& name, const GridfsName& source,
                               const JwkPlace& jwk, const std::optional<Sha256Digest>& plaintext,
                               const Keyring& keys, const PublishOptions& options) const;
-  // Re-seals a verified version into another store as its next version.
+  // Re-seals a verified version into another store as its next version. Weights that share a
+  // program take it along, or share that of options.weights_of there, which must be the same.
   std::uint64_t copy(std::string_view reference, const Keyring& keys, const Registry& target,
                      const Keyring& target_keys, const PublishOptions& options) const;
 
@@ -278,6 +280,9 @@ class Registry {
   std::uint64_t import_with(const std::string& name, PlainInput& text, const Jwk& key,
                             const std::optional<Sha256Digest>& plaintext, const Keyring& keys,
                             const PublishOptions& options) const;
+  // The program of options.weights_of here, which must be the one that `copied` shares elsewhere.
+  SharedProgram shared_program(const Package& copied, const Keyring& keys,
+                               const PublishOptions& options) const;
   // The alias that a publish or copy asked for; a failure becomes an AliasError.
   void set_published_alias(const std::string& name, const std::string& alias, std::uint64_t version,
                            const Keyring& keys, const CancelToken& cancel) const;

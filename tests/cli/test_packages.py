@@ -281,3 +281,86 @@ def test_the_trace_would_see_it(folder: Command, tmp_path: Path) -> None:
     check_trace(trace, folder.store, [b"a pattern that nothing writes"])
     with pytest.raises(AssertionError, match="was written to"):
         check_trace(trace, folder.store, [b"ptsecure/1"])
+
+
+def tuned(command: Command, packages: Path) -> None:
+    """dense/1, and tuned/1 of weights alone for its program."""
+    command.ok("publish", packages / "dense.pt2", "dense")
+    weights = packages / "tuned_weights.safetensors"
+    command.ok("publish", weights, "tuned", "--weights-of", "dense")
+
+
+def payloads(command: Command, reference: str) -> list[tuple[str, str, int]]:
+    shown = json.loads(command.ok("show", reference, "--json"))
+    return [(p["role"], p["sealed_name"], p["sealed_version"]) for p in shown["payloads"]]
+
+
+def test_a_copy_of_weights_takes_its_program_along(
+    command: Command, packages: Path, tmp_path: Path, keys: Path
+) -> None:
+    tuned(command, packages)
+    body, plain_answer = dense_call(packages, tmp_path)
+    wanted = answer(command.ok("infer", "tuned", "--input", body), "y")
+    assert np.abs(wanted - plain_answer).max() > 1e-3
+    there = Command(str(tmp_path / "there"), keys)
+    command.ok("copy", "tuned", "--to", there.store, "--alias", "production", "--label", "a=b")
+    assert payloads(there, "tuned") == [("model", "tuned", 1), ("weights", "tuned", 1)]
+    there.ok("verify", "tuned@production")
+    there.ok("log", "verify")
+    assert there.run("show", "dense").returncode == 3
+    got = answer(there.ok("infer", "tuned@production", "--input", body), "y")
+    np.testing.assert_array_equal(got, wanted)
+    # And once more from there; a program that came along can be shared in its turn.
+    again = Command(str(tmp_path / "again"), keys)
+    there.ok("copy", "tuned", "--to", again.store)
+    again.ok("publish", packages / "tuned_weights.pt", "more", "--weights-of", "tuned")
+    assert payloads(again, "more") == [("model", "tuned", 1), ("weights", "more", 1)]
+    for name in ("tuned", "more"):
+        np.testing.assert_array_equal(answer(again.ok("infer", name, "--input", body), "y"), wanted)
+
+
+@pytest.mark.parametrize("role", ["model", "weights"])
+def test_both_parts_of_a_copy_are_signed(
+    folder: Command, packages: Path, tmp_path: Path, keys: Path, role: str
+) -> None:
+    tuned(folder, packages)
+    there = Command(str(tmp_path / "there"), keys)
+    folder.ok("copy", "tuned", "--to", there.store)
+    parts = tmp_path / "there" / "models" / "tuned" / "1"
+    path = parts / role
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(content)
+    there.fails(4, "verify", "tuned")
+    assert there.run("infer", "tuned", "--input", "x").returncode != 0
+    # The parts were sealed under the same associated data, and under keys of their own.
+    model, weights = (parts / "model").read_bytes(), (parts / "weights").read_bytes()
+    for name, other in (("model", weights), ("weights", model)):
+        (parts / name).chmod(0o600)
+        (parts / name).write_bytes(other)
+    there.fails(4, "verify", "tuned")
+
+
+def test_a_copy_of_weights_shares_the_program_that_is_there(
+    folder: Command, packages: Path, tmp_path: Path, keys: Path
+) -> None:
+    tuned(folder, packages)
+    body, _ = dense_call(packages, tmp_path)
+    wanted = answer(folder.ok("infer", "tuned", "--input", body), "y")
+    there = Command(str(tmp_path / "there"), keys)
+    folder.ok("copy", "dense", "--to", there.store)
+    folder.ok("copy", "tuned", "--to", there.store, "--weights-of", "dense")
+    assert payloads(there, "tuned") == [("model", "dense", 1), ("weights", "tuned", 1)]
+    there.ok("verify", "tuned")
+    np.testing.assert_array_equal(answer(there.ok("infer", "tuned", "--input", body), "y"), wanted)
+    # Only the same program, and only for weights.
+    there.ok("publish", packages / "pickled.pt2", "other")
+    said = folder.fails(2, "copy", "tuned", "--to", there.store, "--weights-of", "other")
+    assert "another program" in said
+    folder.fails(3, "copy", "tuned", "--to", there.store, "--weights-of", "absent")
+    said = folder.fails(2, "copy", "dense", "--to", there.store, "--weights-of", "dense")
+    assert "whole model" in said
+    assert [v["version"] for v in json.loads(there.ok("list", "tuned", "--json"))["versions"]] == [
+        1
+    ]

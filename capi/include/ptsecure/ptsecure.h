@@ -781,7 +781,9 @@ PTS_API pts_status pts_store_show(pts_store* self, const char* reference, const 
                                   char** out, pts_error* error);
 /* Verifies a version here and publishes it to another store as the next version of the same name:
  * decrypted and sealed anew in one stream, signed for the target store. options->alias and labels
- * apply to the target. */
+ * apply to the target. A version that was published with weights_of takes the program along, sealed
+ * for the copy; or, with options->weights_of, a reference in the target whose program is the same
+ * (PTS_INVALID_ARGUMENT), it shares that one. */
 PTS_API pts_status pts_store_copy(pts_store* self, const char* reference, const pts_keyring* keys,
                                   pts_store* target, const pts_keyring* target_keys,
                                   const pts_publish_options* options, uint64_t* out_version,
