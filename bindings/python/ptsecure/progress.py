@@ -1,6 +1,8 @@
 """Progress of long calls: a bar, or a function of the caller's."""
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -75,12 +77,42 @@ def _make_bar(what: str) -> _Bar:
     return _TqdmBar(what, tqdm)
 
 
+def _wants_bar(progress: Progress) -> bool:
+    return progress is True and (in_notebook() or sys.stderr.isatty())
+
+
+@contextmanager
+def elapsing(progress: Progress, what: str) -> Iterator[None]:
+    """The seconds taken so far, for work that doesn't tell how much there is; a function of the
+    caller's isn't called."""
+    if not _wants_bar(progress):
+        yield
+        return
+    began, done = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        while True:
+            seconds = int(time.monotonic() - began)
+            print(f"\r{what}: {seconds} s", end="", file=sys.stderr, flush=True)
+            if done.wait(1):
+                return
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
+        print(file=sys.stderr)
+
+
 @contextmanager
 def reporting(progress: Progress, what: str) -> Iterator[ProgressFunction | None]:
     """The function to hand to the raw layer, for the time of one call."""
     if callable(progress):
         yield progress
-    elif progress and (in_notebook() or sys.stderr.isatty()):
+    elif _wants_bar(progress):
         with _make_bar(what) as bar:
             yield bar.show
     else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ptsecure import _ptsecure, source
 from ptsecure._arguments import text_or_none
 from ptsecure._handle import Handle
+from ptsecure.compiled import compile_program, is_exported
 from ptsecure.errors import InvalidArgumentError
 from ptsecure.keyring import Keyring
 from ptsecure.listing import (
@@ -35,6 +36,7 @@ from ptsecure.torch_location import torch_dir as installed_torch
 
 if TYPE_CHECKING:
     import torch
+    from torch.export import ExportedProgram
 
 __all__ = ["KeyStatus", "Log", "Store", "open_store"]
 
@@ -61,6 +63,23 @@ def _as_inputs(sample: Any) -> tuple[Any, ...] | None:
     if sample is None:
         return None
     return sample if isinstance(sample, tuple) else (sample,)
+
+
+def _compiled(
+    model: object, compile: bool, format: Format | None, progress: Progress
+) -> memoryview:
+    if not is_exported(model):
+        raise InvalidArgumentError(
+            "compile=True takes a torch.export.ExportedProgram, as torch.export.export(module, "
+            f"inputs) or torch.export.load(path) gives it, not a {type(model).__name__}"
+        )
+    if not compile or format not in (None, "aotinductor"):
+        raise InvalidArgumentError(
+            "an exported program can't be run before it is compiled: publish it with compile=True, "
+            "or what torch._inductor.aoti_compile_and_package makes of it, as "
+            "format='aotinductor'"
+        )
+    return compile_program(model, progress)  # type: ignore[arg-type]  # it is one
 
 
 def _publish_arguments(
@@ -187,7 +206,7 @@ class Store(Handle):
     def publish(
         self,
         name: str,
-        model: "Source | torch.nn.Module | Mapping[str, torch.Tensor]",
+        model: "Source | torch.nn.Module | ExportedProgram | Mapping[str, torch.Tensor]",
         keys: Keyring,
         *,
         alias: str | None = None,
@@ -195,6 +214,7 @@ class Store(Handle):
         sample: Any = None,
         sample_json: Mapping[str, Any] | str | None = None,
         format: Format | None = None,
+        compile: bool = False,
         weights_of: str | None = None,
         torch_dir: str | os.PathLike[str] | None = None,
         progress: Progress = False,
@@ -219,6 +239,12 @@ class Store(Handle):
             sample_json: the sample as an Open Inference Protocol V2 JSON request instead.
             format: "torchscript", "aotinductor" for a compiled package (.pt2), or "opaque" for any
                 bytes, which can't be run. None = what the bytes are of the first two.
+            compile: `model` is a torch.export.ExportedProgram: AOTInductor compiles it for this
+                machine first, which takes tens of seconds and a C++ compiler. Meanwhile torch's
+                compiler keeps its source, its library and the weights IN PLAINTEXT in a folder
+                below `tempfile.gettempdir()` (`ptsecure-compile-*`) that is closed to other users
+                and removed when it is done or fails, not when the process is killed. Point TMPDIR
+                at a tmpfs where they may not touch a disk. The package itself stays in memory.
             weights_of: a reference to a compiled version. `model` is then weights for its program,
                 which both versions share in the store: safetensors, what torch.save makes of a
                 state_dict, or the state_dict itself; checked by name, shape and datatype. The keys
@@ -230,7 +256,8 @@ class Store(Handle):
             The version, an int.
 
         Raises:
-            InvalidModelError: no model that the engine can load.
+            InvalidModelError: no model that the engine can load, or none that compiles.
+            UnsupportedError: there is no C++ compiler to compile with.
             InvalidInputError: the sample isn't what the model expects.
             InvalidArgumentError: no such format; weights that aren't those of the program.
             NoKeyError: no key that signs, or none to wrap for.
@@ -241,6 +268,8 @@ class Store(Handle):
         captured = None
         if weights_of is not None and isinstance(model, Mapping):
             model = state_bytes(model)
+        elif compile or is_exported(model):
+            model = _compiled(model, compile, format, progress)
         elif is_live(model):
             if format not in (None, "torchscript") or weights_of is not None:
                 raise InvalidArgumentError(

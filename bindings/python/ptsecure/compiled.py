@@ -1,0 +1,105 @@
+"""Exported programs, compiled by AOTInductor into packages to publish.
+
+The compiler writes the generated source, the library and the weights, whole and in plaintext, to
+one folder that is made for one compile below `tempfile.gettempdir()`, is closed to other users, and
+is removed after it, also when it fails; a process that is killed leaves the folder,
+`ptsecure-compile-*`, behind. With TMPDIR on a tmpfs it never reaches a disk. Beside that folder
+torch and g++ pass scratch of their own (the text of the graph, assembly, preprocessed headers of
+torch; never weights) through temporary files that they remove, and torch keeps its headers
+precompiled in `torchinductor_*`. The finished package is held in memory.
+"""
+
+import io
+import json
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ptsecure.errors import InvalidModelError, UnsupportedError
+from ptsecure.progress import Progress, elapsing
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["compile_program", "is_exported"]
+
+# Where the compiler writes is a setting of the whole process.
+_one_at_a_time = threading.Lock()
+
+
+def is_exported(model: object) -> bool:
+    """Whether it is a torch.export.ExportedProgram; asks without importing torch."""
+    export = sys.modules.get("torch.export")
+    return export is not None and isinstance(model, export.ExportedProgram)
+
+
+@contextmanager
+def _private_folder() -> Iterator[None]:
+    from torch._inductor.runtime.cache_dir_utils import temporary_cache_dir
+
+    with _one_at_a_time:
+        folder = tempfile.mkdtemp(prefix="ptsecure-compile-")
+        try:
+            with temporary_cache_dir(folder):
+                yield
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _input_names(program: "torch.export.ExportedProgram") -> list[str]:
+    """The names of forward's positional arguments."""
+    signature = program.module_call_graph[0].signature
+    names = getattr(signature, "forward_arg_names", None) or []
+    args, _ = program.example_inputs or ((), {})
+    return list(names[: len(args)])
+
+
+def _settings(program: "torch.export.ExportedProgram") -> dict[str, Any]:
+    import torch
+
+    return {
+        # The weights lie beside the code and none is compiled into it: they are in memory once, and
+        # others can be published for the same program.
+        "aot_inductor.package_constants_in_so": False,
+        "aot_inductor.package_constants_on_disk_format": "binary_blob",
+        "always_keep_tensor_constants": True,
+        "aot_inductor.metadata": {
+            "PTSECURE_TORCH_VERSION": torch.__version__,
+            "PTSECURE_INPUTS": json.dumps(_input_names(program)),
+        },
+        # Worker processes would outlive the folder that they write to.
+        "compile_threads": 1,
+    }
+
+
+def _raise(error: Exception) -> NoReturn:
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    if isinstance(error, InvalidCxxCompiler):
+        raise UnsupportedError(
+            "compiling takes a C++ compiler, and torch finds none: install g++, or name one in the "
+            "environment variable CXX"
+        ) from error
+    reason = str(error).strip().partition("\n")[0]
+    raise InvalidModelError(
+        f"AOTInductor can't compile this program ({type(error).__name__}): {reason}"
+    ) from error
+
+
+def compile_program(program: "torch.export.ExportedProgram", progress: Progress) -> memoryview:
+    """The package (.pt2) of a program, compiled for this machine; takes tens of seconds."""
+    import torch
+
+    package = io.BytesIO()
+    with elapsing(progress, "compiling"), _private_folder():
+        try:
+            torch._inductor.aoti_compile_and_package(
+                program, package_path=package, inductor_configs=_settings(program)
+            )
+        except Exception as error:
+            _raise(getattr(error, "inner_exception", error))
+    return package.getbuffer()
