@@ -31,8 +31,9 @@ bool is_open_to_all(Action action) {
 }
 
 bool needs_admin(Action action) {
-  return action == Action::metrics || action == Action::repository_index ||
-         action == Action::repository_load || action == Action::repository_unload;
+  return action == Action::metrics || action == Action::apikey_usage ||
+         action == Action::repository_index || action == Action::repository_load ||
+         action == Action::repository_unload;
 }
 
 // Whoever holds any good key may know that there is a server.
@@ -134,6 +135,11 @@ bool Auth::may_use(const RequestHead& head, const std::string& model) const {
   if (!keys || keys->check(head.key, request)) return keys != nullptr;
   request.scope = PTS_SCOPE_ADMIN;
   return static_cast<bool>(keys->check(head.key, request));
+}
+
+std::string Auth::usage() const {
+  const auto keys = checker();
+  return keys ? keys->usage() : "[]";
 }
 
 void Auth::charge(const std::string& id, std::uint64_t bytes) const {

@@ -36,6 +36,8 @@ class Auth {
   bool may_use(const RequestHead& head, const std::string& model) const;
   // Bytes that weren't known when the key was checked.
   void charge(const std::string& id, std::uint64_t bytes) const;
+  // When each key was last used here: JSON, see pts_apikeys_usage.
+  std::string usage() const;
 
  private:
   std::shared_ptr<pts::ApiKeys> checker() const;

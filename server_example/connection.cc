@@ -169,11 +169,14 @@ class Connection final : public Closable, public std::enable_shared_from_this<Co
  private:
   using Error = beast::error_code;
 
-  // A completion handler that holds the connection and passes on what it is told.
-  template <class Next>
-  auto then(Next next) {
-    return [self = this->shared_from_this(), next](const Error& error, auto... rest) {
-      (self.get()->*next)(error, rest...);
+  // Completion handlers that hold the connection.
+  auto then(void (Connection::*next)(const Error&)) {
+    return
+        [self = this->shared_from_this(), next](const Error& error) { (self.get()->*next)(error); };
+  }
+  auto then(void (Connection::*next)(const Error&, std::size_t)) {
+    return [self = this->shared_from_this(), next](const Error& error, std::size_t count) {
+      (self.get()->*next)(error, count);
     };
   }
 
@@ -383,7 +386,8 @@ class Connection final : public Closable, public std::enable_shared_from_this<Co
   }
   void on_shutdown(const Error&) {  // whatever it says, the end is the same
     Error ignored;
-    beast::get_lowest_layer(stream_).socket().shutdown(tcp::socket::shutdown_send, ignored);
+    auto& socket = beast::get_lowest_layer(stream_).socket();
+    static_cast<void>(socket.shutdown(tcp::socket::shutdown_send, ignored));
     linger({}, 0);
   }
   void linger(const Error& error, std::size_t count) {
@@ -409,7 +413,7 @@ class Connection final : public Closable, public std::enable_shared_from_this<Co
 
 void serve(tcp::socket socket, Shared& shared, std::shared_ptr<asio::ssl::context> tls) {
   beast::error_code error;
-  socket.set_option(tcp::no_delay(true), error);
+  static_cast<void>(socket.set_option(tcp::no_delay(true), error));
   const auto remote = socket.remote_endpoint(error);
   std::string peer = error ? "" : remote.address().to_string();
   if (tls) {

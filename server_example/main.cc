@@ -48,6 +48,8 @@ pts::Keyring load_keys(const Options& options) {
 
 pts::Store open_store(const Options& options, Log& log) {
   pts::StoreOptions how;
+  if (!options.no_state)
+    how.state = options.state.empty() ? pts::default_state_path() : options.state;
   how.log = [&log](std::int32_t level, std::string_view message) {
     if (level <= PTS_LOG_WARNING) log.warning("store", {{"message", message}});
   };
@@ -195,7 +197,7 @@ class Server {
     shared_.draining = true;
     service_.drain();
     boost::system::error_code ignored;
-    acceptor_.close(ignored);
+    static_cast<void>(acceptor_.close(ignored));
     {
       const std::lock_guard lock(shared_.mutex);
       for (Closable* connection : shared_.open) connection->close_when_idle();

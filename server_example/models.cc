@@ -280,7 +280,8 @@ std::string Models::index(bool ready_only) const {
     out.push_back(std::move(entry));
   }
   if (ready_only || !health().store_reachable) return out.dump();
-  for (const auto& model : ordered_json::parse(store_.list({}, kMostListed)).at("models")) {
+  const auto listed = ordered_json::parse(store_.list({}, kMostListed));
+  for (const auto& model : listed.at("models")) {
     if (names.contains(model.at("name").get<std::string>())) continue;
     out.push_back({{"name", model.at("name")},
                    {"version", std::to_string(model.at("version").get<std::uint64_t>())},

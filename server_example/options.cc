@@ -18,9 +18,10 @@ using nlohmann::json;
 
 constexpr std::size_t kSmallestBody = 1024;
 
-// "--max-body" is PTSECURE_SERVER_MAX_BODY; the store and the keys are named as for the command.
+// "--max-body" is PTSECURE_SERVER_MAX_BODY; what the command knows too is named as for it.
 std::string variable_of(const std::string& name) {
-  std::string out = name == "store" || name == "keys" ? "PTSECURE_" : "PTSECURE_SERVER_";
+  std::string out =
+      name == "store" || name == "keys" || name == "state" ? "PTSECURE_" : "PTSECURE_SERVER_";
   for (const char c : name) {
     out += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   }
@@ -37,9 +38,11 @@ class Parser {
     add_network();
     add_limits();
     app_.footer(
-        "Every option is also PTSECURE_SERVER_<NAME> in the environment (PTSECURE_STORE and "
-        "PTSECURE_KEYS\nfor those two) and a member of the configuration file. Command line before "
-        "environment before\nfile. PTSECURE_PASSPHRASE opens an encrypted keyring.\n"
+        "Every option is also PTSECURE_SERVER_<NAME> in the environment (PTSECURE_STORE, "
+        "PTSECURE_KEYS\nand PTSECURE_STATE for those three) and a member of the configuration "
+        "file. "
+        "Command line\nbefore environment before file. PTSECURE_PASSPHRASE opens an encrypted "
+        "keyring.\n"
         "Signals: TERM and INT finish what is running and end; HUP looks again where aliases "
         "point.");
   }
@@ -101,6 +104,10 @@ class Parser {
     add("keys", options_.keys, "Keyring file (JWK Set) that opens the models");
     add_flag("allow-group-read", options_.allow_group_read,
              "Accept a private keyring file that its group may read");
+    add("state", options_.state,
+        "File that remembers what the store has shown (default: below $XDG_STATE_HOME)");
+    add_flag("no-state", options_.no_state,
+             "Remember nothing: old records that were once valid are believed after a restart");
     app_.add_option("--model", options_.models,
                     "Reference of a model to serve: name, name/7 or name@alias; repeat for more")
         ->envname(variable_of("model"))
@@ -111,7 +118,7 @@ class Parser {
         ->capture_default_str();
     add("device", options_.device, "cpu (default), cuda or cuda:N");
     add("intra-op-threads", options_.intra_op_threads,
-        "Threads of one inference; 0 = libtorch's choice")
+        "Threads of one inference; 0 = the cores divided by the workers")
         ->check(CLI::Range(0, 1024));
   }
 
@@ -228,6 +235,10 @@ void check(Options& options) {
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   if (options.threads == 0) options.threads = cores;
   if (options.workers == 0) options.workers = cores;
+  // Workers whose threads together are more than the cores wait for each other.
+  if (options.intra_op_threads == 0) {
+    options.intra_op_threads = static_cast<int>(std::max(1U, cores / options.workers));
+  }
 }
 
 }  // namespace

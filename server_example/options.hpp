@@ -15,6 +15,8 @@ struct Options {
   std::string store;
   std::string keys;
   bool allow_group_read = false;
+  std::string state;  // empty = where the `ptsecure` command keeps it
+  bool no_state = false;
   std::vector<std::string> models;  // references
   std::string verify = "signed";
   std::string device;

@@ -20,6 +20,7 @@ constexpr Pattern kPatterns[] = {
     {"GET", "/openapi.json", Action::openapi},
     {"GET", "/metrics", Action::metrics},
     {"GET", "/v2", Action::server_metadata},
+    {"GET", "/v2/apikeys/usage", Action::apikey_usage},
     {"GET", "/v2/health/live", Action::live},
     {"GET", "/v2/health/ready", Action::ready},
     {"GET", "/v2/models", Action::list_models},

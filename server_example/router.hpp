@@ -13,6 +13,7 @@ enum class Action {
   page_style,
   openapi,
   metrics,
+  apikey_usage,
   live,
   ready,
   server_metadata,

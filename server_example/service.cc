@@ -160,6 +160,8 @@ Answer Service::act(const Route& route, const RequestHead& head, const Body& bod
       return asset(assets::openapi_json, "application/json");
     case Action::metrics:
       return metrics();
+    case Action::apikey_usage:
+      return json_answer(auth_.usage());
     case Action::live:
       return json_answer(R"({"live":true})");
     case Action::ready:

@@ -187,7 +187,7 @@ run_quickstart() {
 run_fuzz() {
   local seconds=$1 folder=$BUILD/fuzz bad=0 good=0 target name
   CC=clang-19 CXX=clang++-19 cmake -S . -B "$folder" -G Ninja -DPTSECURE_FUZZ=ON \
-    -DPTSECURE_TORCH=OFF -DPTSECURE_SERVER=OFF >"$BUILD/log/configure-fuzz.log" || return
+    -DPTSECURE_TORCH=OFF -DPTSECURE_SERVER=ON >"$BUILD/log/configure-fuzz.log" || return
   ninja -C "$folder" -j "$JOBS" fuzz_targets >"$BUILD/log/build-fuzz.log" ||
     { tail -n 40 "$BUILD/log/build-fuzz.log"; return 1; }
   for target in "$folder"/tests/*_fuzz; do

@@ -45,6 +45,12 @@ class Load:
             self.answers.append(answer.status)
         connection.close()
 
+    def __enter__(self) -> "Load":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def stop(self) -> None:
         self.done.set()
         for thread in self.threads:

@@ -1,17 +1,27 @@
 """Keys, signals, TLS, and a store that goes away."""
 
 import json
+import os
+import shutil
 import signal
 import ssl
 import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.cli.command import Command
+import pytest
+import tritonclient.http
+import tritonclient.utils
+
+from tests.cli.command import ROOT, Command, database
 from tests.server.conftest import Start, new_key, publish_digits
 from tests.server.server import wait_until
-from tests.server.test_attacks import SLOW, ZEROS, tensor
+from tests.server.test_attacks import INFER, SLOW, ZEROS, Load, tensor
+
+MONGOD_SCRIPT = ROOT / "tests" / "mongod.py"
 
 
 def test_api_keys(start: Start, mongo_store: Command) -> None:
@@ -31,6 +41,7 @@ def test_api_keys(start: Start, mongo_store: Command) -> None:
     for path in ("index", "models/digits/load", "models/digits/unload"):
         assert server.request("POST", f"/v2/repository/{path}").status == 403
     server.key = ""
+    assert server.get("/v2/apikeys/usage").status == 401
     bearer = {"Authorization": f"bearer {infer['key']}"}
     assert server.request("GET", "/v2", headers=bearer).status == 200
     both = bearer | {"X-API-Key": infer["key"]}
@@ -57,12 +68,143 @@ def test_api_keys(start: Start, mongo_store: Command) -> None:
     assert server.request("POST", "/v2/repository/models/digits/load").status == 200
     server.key = infer["key"]
     assert server.infer("digits", ZEROS).status == 200
+    second = start(store=mongo_store.store, options=[], key=infer["key"]).wait_ready()
+    assert second.infer("digits", ZEROS).status == 200
     mongo_store.ok("apikey", "disable", infer["id"])
     began = time.monotonic()
-    wait_until(lambda: server.infer("digits", ZEROS).status == 401)
+    for each in (server, second):
+        wait_until(lambda each=each: each.infer("digits", ZEROS).status == 401)  # type: ignore[misc]
     assert time.monotonic() - began < 2
+    server.key = admin["key"]
+    used = {entry["id"]: entry for entry in server.get("/v2/apikeys/usage").json}
+    assert used[infer["id"]]["last_used"] and used[slow["id"]]["limited"] == 1
     texts = json.dumps(server.log)
     assert not any(record["key"] in texts for record in (admin, infer, other, slow))
+
+
+def test_rate_of_bytes(start: Start, mongo_store: Command) -> None:
+    body = json.dumps({"inputs": ZEROS})
+    limits = ["--bytes-rate", str(len(body))]
+    record = new_key(mongo_store, "--model", "*", "--scope", "infer", *limits)
+    server = start(store=mongo_store.store, options=[], key=record["key"]).wait_ready()
+    codes = [server.infer("digits", ZEROS).status for _ in range(4)]
+    assert 200 in codes and 429 in codes
+    # Chunked, so that the size is known only afterwards.
+    wait_until(lambda: server.get("/v2/models/digits").status == 200)
+    chunks = {"Transfer-Encoding": "chunked"}
+    size = f"{3 * len(body):x}\r\n{body}{' ' * 2 * len(body)}\r\n0\r\n\r\n"
+    wait_until(lambda: server.request("POST", INFER, size, chunks).status == 200)
+    assert server.infer("digits", ZEROS).status == 429
+
+
+class Mongod:
+    """A server that dies as a machine does, and comes back with what it had."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        script = [sys.executable, str(MONGOD_SCRIPT), "start", str(folder)]
+        self.uri = subprocess.run(script, check=True, capture_output=True, text=True).stdout.strip()
+        self.pid = int((folder / "node0.pid").read_text())
+        self.command = Path(f"/proc/{self.pid}/cmdline").read_text().split("\0")[:-1]
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{self.pid}/cmdline").exists() or self.is_zombie())
+
+    def is_zombie(self) -> bool:
+        return not Path(f"/proc/{self.pid}/cmdline").read_text()
+
+    def start(self) -> None:
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(self.command, stdin=quiet, stdout=quiet, start_new_session=True)
+        self.pid = process.pid
+        (self.folder / "node0.pid").write_text(f"{self.pid}\n")
+
+    def stop(self) -> None:
+        script = [sys.executable, str(MONGOD_SCRIPT), "stop", str(self.folder)]
+        subprocess.run(script, check=True)
+
+
+@pytest.fixture
+def own_mongod(tmp_path: Path) -> Iterator[Mongod]:
+    mongod = Mongod(tmp_path / "mongod")
+    yield mongod
+    mongod.stop()
+
+
+def test_mongod_killed_and_back(start: Start, own_mongod: Mongod, keys: Path) -> None:
+    command = Command(database(own_mongod.uri, "served"), keys)
+    publish_digits(command)
+    admin = new_key(command, "--model", "*", "--scope", "admin", "--scope", "infer")
+    server = start(store=command.store, options=[], key=admin["key"]).wait_ready()
+    assert server.infer("digits", ZEROS).status == 200
+    with Load(server) as load:
+        own_mongod.kill()
+        wait_until(lambda: server.get("/v2/health/ready").json["state"] == "degraded")
+        assert server.get("/v2/health/ready").status == 200
+        assert b"ptsecure_store_reachable 0" in server.get("/metrics").body
+        began = time.monotonic()
+        refused = server.request("POST", "/v2/repository/models/digits/load")
+        assert refused.status in (503, 504), refused.body
+        assert time.monotonic() - began < 15
+        # One that starts meanwhile waits for the store, alive and not ready.
+        late = start(store=command.store, options=[], key=admin["key"])
+        assert late.get("/v2/health/live").status == 200
+        assert late.get("/v2/health/ready").status == 503
+        assert late.infer("digits", ZEROS).status == 503
+        own_mongod.start()
+        wait_until(lambda: server.get("/v2/health/ready").json["state"] == "ready", 60)
+        late.wait_ready()
+        assert late.infer("digits", ZEROS).status == 200
+        assert server.request("POST", "/v2/repository/models/digits/load").status == 200
+    assert load.answers and set(load.answers) == {200}
+    assert server.events("store_unreachable") and server.events("store_reachable")
+
+
+def test_triton_client_loads_and_unloads(start: Start) -> None:
+    server = start().wait_ready()
+    with tritonclient.http.InferenceServerClient(f"127.0.0.1:{server.port}") as triton:
+        triton.unload_model("digits")
+        assert not triton.is_model_ready("digits")
+        assert server.infer("digits", ZEROS).status == 404
+        triton.load_model("digits")
+        assert triton.is_model_ready("digits") and triton.is_server_ready()
+        triton.load_model("pair")
+        assert server.get("/v2/models").json["models"] == ["digits", "pair"]
+        with pytest.raises(tritonclient.utils.InferenceServerException, match="404"):
+            triton.load_model("nothing")
+        states = {entry["name"]: entry for entry in triton.get_model_repository_index()}
+        assert states["pair"]["state"] == "READY" and states["slow"]["state"] == "UNAVAILABLE"
+
+
+def test_unload_with_requests_in_flight(start: Start) -> None:
+    server = start("slow@production").wait_ready()
+    rounds = [tensor("rounds", "INT64", [1], [2 * SLOW])]
+    answers: list[int] = []
+    ask = threading.Thread(target=lambda: answers.append(server.infer("slow", rounds).status))
+    ask.start()
+    time.sleep(0.1)
+    assert server.request("POST", "/v2/repository/models/slow/unload").status == 200
+    ask.join()
+    assert answers == [200]
+    assert server.infer("slow", rounds).status == 404
+
+
+def test_state_is_remembered(start: Start, tmp_path: Path, keys: Path) -> None:
+    """A store that was put back to what it was is refused also after a restart."""
+    command = Command(str(tmp_path / "store"), keys)
+    publish_digits(command)
+    shutil.copytree(tmp_path / "store", tmp_path / "old")
+    publish_digits(command)
+    options = ["--no-auth", "--state", str(tmp_path / "state.json")]
+    server = start(store=command.store, options=options).wait_ready()
+    assert server.get("/v2/models/digits").json["versions"] == ["2"]
+    assert server.stop() == 0
+    shutil.rmtree(tmp_path / "store")
+    (tmp_path / "old").rename(tmp_path / "store")
+    server.start()
+    assert server.process.wait(timeout=60) == 1
+    assert server.process.stderr and "older" in server.process.stderr.read()
 
 
 def test_a_store_that_goes_away(start: Start, tmp_path: Path, keys: Path) -> None:
@@ -126,28 +268,27 @@ def test_terminate_finishes_what_runs(start: Start) -> None:
     assert server.events("draining") and server.events("ended")
 
 
+def make_certificate(cert: Path, key: Path) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, "-keyout", key, "-out", cert], check=True, capture_output=True)
+
+
 def test_tls(start: Start, tmp_path: Path) -> None:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*command, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    make_certificate(cert, key)
     trust = ssl.create_default_context(cafile=str(cert))
     options = ["--no-auth", "--tls-cert", str(cert), "--tls-key", str(key)]
     options += ["--header-timeout", "1"]
     server = start(options=options, tls=trust).wait_ready()
     assert server.infer("digits", ZEROS).status == 200
     assert b"200 OK" not in server.raw(b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    make_certificate(cert, key)
+    server.process.send_signal(signal.SIGHUP)
+    server.tls = ssl.create_default_context(cafile=str(cert))
+    wait_until(lambda: bool(server.events("looking_again")))
+    assert server.get("/v2").status == 200
     old = ssl.create_default_context(cafile=str(cert))
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     old.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -13,10 +13,10 @@ import tritonclient.http
 import tritonclient.http.aio
 
 from tests.cli.command import DIGITS
-from tests.server.server import Server
+from tests.server.server import Server, wait_until
 
 EVERY_DATATYPE = ["BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"]
-EVERY_DATATYPE += ["FP16", "FP32", "FP64"]
+EVERY_DATATYPE += ["FP16", "BF16", "FP32", "FP64"]
 
 
 def pictures() -> Any:
@@ -61,10 +61,15 @@ def test_triton_client_reads_digits(triton: Any, binary_in: bool, binary_out: bo
     assert np.mean(answer.as_numpy(name).argmax(1) == labels) > 0.9
 
 
-# tritonclient sends FP16 in binary only.
+# tritonclient sends some in binary only.
 @pytest.mark.parametrize(
     ("datatype", "binary"),
-    [(name, way) for name in EVERY_DATATYPE for way in (False, True) if way or name != "FP16"],
+    [
+        (name, way)
+        for name in EVERY_DATATYPE
+        for way in (False, True)
+        if way or name not in ("FP16", "BF16")
+    ],
 )
 def test_every_datatype_comes_back_as_it_went(triton: Any, datatype: str, binary: bool) -> None:
     array = np.arange(6).reshape(2, 3).astype(tritonclient.http.triton_to_np_dtype(datatype))
@@ -157,6 +162,15 @@ def test_v1(served: Server) -> None:
     assert served.request("POST", "/v1/models/digits:predict", "{}").status == 400
 
 
+def test_page_and_description(served: Server) -> None:
+    page = served.get("/", Accept="text/html,*/*;q=0.8")
+    assert page.headers["content-type"].startswith("text/html") and b"<title>" in page.body
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert served.get("/").json == {"status": "alive"}
+    paths = served.get("/openapi.json").json["paths"]
+    assert "/v2/models/{model}/infer" in paths
+
+
 def test_names_and_paths(served: Server) -> None:
     assert served.get("/v2/models/%64igits").json["name"] == "digits"
     assert served.get("/v2/models/digits/versions/1/ready").status == 200
@@ -217,7 +231,12 @@ def test_traces_and_request_ids_are_passed_on(served: Server) -> None:
     assert answer.headers["x-request-id"] == "abc-1"
     assert answer.headers["traceparent"].startswith(f"00-{trace}-")
     assert not answer.headers["traceparent"].endswith("b7ad6b7169203331-01")
-    entry = next(e for e in served.events("request") if e["request_id"] == "abc-1")
+
+    def lines() -> list[dict[str, Any]]:
+        return [entry for entry in served.events("request") if entry["request_id"] == "abc-1"]
+
+    wait_until(lambda: bool(lines()))  # the log is written behind the answer
+    entry = lines()[0]
     assert entry["trace_id"] == trace and entry["parent_id"] == "b7ad6b7169203331"
     assert entry["path"] == "/v2" and entry["status"] == 200
     assert "pts_x" not in json.dumps(served.log)

@@ -39,6 +39,7 @@ class ApiKeyManager {
 
   NewApiKey create(const ApiKeyOptions& options) const {
     std::vector<const char*> models;
+    models.reserve(options.models.size());
     for (const std::string& model : options.models) models.push_back(model.c_str());
     pts_apikey_options raw = PTS_APIKEY_OPTIONS_INIT;
     raw.owner = options.owner.c_str();

@@ -92,8 +92,10 @@ class Model {
   }
   Value infer(const std::vector<ValueView>& inputs, const InferOptions& options = {}) const {
     std::vector<const pts_value*> raw;
+    raw.reserve(inputs.size());
     for (const ValueView& input : inputs) raw.push_back(input.get());
     std::vector<const char*> names;
+    names.reserve(options.input_names.size());
     for (const std::string& name : options.input_names) names.push_back(detail::or_null(name));
     if (!names.empty() && names.size() != raw.size()) {
       throw Error(PTS_INVALID_ARGUMENT, "input_names must be empty or have one entry per input");

@@ -320,6 +320,7 @@ class Store {
       values.push_back(value.c_str());
     }
     std::vector<const pts_value*> sample;
+    sample.reserve(options.sample.size());
     for (const ValueView& input : options.sample) sample.push_back(input.get());
 
     pts_publish_options raw = PTS_PUBLISH_OPTIONS_INIT;

@@ -153,7 +153,7 @@ class Value : public ValueView {
       return pts_value_borrow_tensor(&tensor, out, owner ? &on_release : nullptr, owner.get(),
                                      error);
     });
-    owner.release();
+    static_cast<void>(owner.release());
     return value;
   }
   // A tensor that keeps the vector.
