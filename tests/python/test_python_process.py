@@ -17,6 +17,7 @@ import ptsecure
 import pytest
 
 from tests.cli.command import BUILD, DIGITS
+from tests.python.interpreter import run
 
 PREPARED = """
 import os, sys, time
@@ -71,16 +72,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
 def python(code: str, prepared: tuple[str, str, str], *, seconds: int = 120) -> list[str]:
     """The lines that a fresh interpreter prints."""
     program = PREPARED + textwrap.dedent(code)
-    environment = {k: v for k, v in os.environ.items() if k != "PTSECURE_TORCH_DIR"}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, *prepared],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return run(program, *prepared, seconds=seconds)
 
 
 @pytest.mark.parametrize("order", ["before", "after", "never"])
