@@ -43,6 +43,7 @@ struct Expected {
   std::int64_t max_age = 0;  // seconds
 
   void add_to(CLI::App& verb);
+  bool any() const { return !manifest.empty() || min_sequence != 0 || max_age != 0; }
   // The options of an open that Ctrl-C ends.
   pts::OpenOptions options(const Common& common) const;
 };

@@ -121,7 +121,13 @@ void show(const Common& common, const ShowArguments& arguments) {
         << '\n';
     return;
   }
-  const std::string text = store.show(arguments.reference, keys);
+  std::string reference = arguments.reference;
+  if (arguments.expected.any()) {
+    // What came up to it is what is shown, whatever the alias points at by then.
+    const auto package = store.fetch(reference, keys, arguments.expected.options(common));
+    reference = package.name() + "/" + std::to_string(package.version());
+  }
+  const std::string text = store.show(reference, keys);
   if (common.json) {
     std::cout << text << '\n';
     return;
@@ -193,6 +199,7 @@ void add_show_commands(CLI::App& app, Common& common) {
   CLI::App* show_verb = app.add_subcommand("show", "Show a version, verified");
   show_verb->add_option("REF", arguments->reference, "NAME, NAME/7 or NAME@alias")->required();
   show_verb->add_flag("--example", arguments->example, "Print a ready infer request body instead");
+  arguments->expected.add_to(*show_verb);
   show_verb->callback(
       [&common, arguments] { common.run = [&common, arguments] { show(common, *arguments); }; });
   CLI::App* verify_verb =

@@ -1,6 +1,7 @@
 package ptsecure_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -553,6 +554,12 @@ func TestNpy(t *testing.T) {
 	for _, broken := range [][]byte{nil, []byte("no npy"), npy[:100]} {
 		if _, err := ptsecure.ParseNpy(broken); err == nil {
 			t.Fatalf("%q was accepted", broken)
+		}
+	}
+	for from, to := range map[string]string{"'<f4'": "'>f4'", "'<f4', 'fortran_order': False": "'|O', 'fortran_order': False, "} {
+		other := bytes.Replace(npy, []byte(from), []byte(to), 1)
+		if _, err := ptsecure.ParseNpy(other); bytes.Equal(other, npy) || err == nil {
+			t.Fatalf("%s was accepted", to)
 		}
 	}
 	_, err := ptsecure.NewTensor([]int32{1}, 2).Npy()

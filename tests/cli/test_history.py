@@ -144,10 +144,14 @@ def test_an_old_head_is_refused_by_who_has_seen_the_new_one(
         assert phrase in published.fails(UNTRUSTED, *parts)
         infer = ("infer", "digits@production", "--input", tmp_path / "model-1", "--no-state")
         assert phrase in published.fails(UNTRUSTED, *infer, *expected)
+        show = ("show", "digits@production", "--no-state", *expected)
+        assert phrase in published.fails(UNTRUSTED, *show)
+        assert phrase in published.fails(UNTRUSTED, *show, "--example")
     within = ("--min-sequence", 1, "--max-age", "1h")
     log_is_ahead = published.run("verify", "digits@production", "--no-state", *within, "--json")
     checks = {c["check"]: c["status"] for c in json.loads(log_is_ahead.stdout)["checks"]}
     assert checks["manifest"] == "ok"
+    assert read(published, "show", "digits@production", "--no-state", *within)["version"] == 1
 
 
 def test_what_is_remembered(published: Command, tmp_path: Path) -> None:

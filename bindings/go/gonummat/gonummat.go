@@ -10,8 +10,12 @@ import (
 )
 
 // Tensor is a float64 tensor over a dense matrix, [rows, columns], which it shares: nothing is copied,
-// also of a slice of a larger matrix, and the matrix must not change while a call uses it.
+// also of a slice of a larger matrix, and the matrix must not change while a call uses it. A nil matrix
+// is a nil tensor, which every call refuses.
 func Tensor(m *mat.Dense) *ptsecure.Tensor {
+	if m == nil {
+		return nil
+	}
 	r := m.RawMatrix()
 	return ptsecure.NewStridedTensor(r.Data, []int{r.Rows, r.Cols}, []int{r.Stride, 1})
 }
@@ -23,8 +27,11 @@ type Real interface {
 
 // Convert copies any matrix into a tensor of another element type, row by row: most models take
 // float32. Without a shape it is [rows, columns]; with one, rows*columns elements of that shape.
-// Values are converted as Go converts numbers.
+// Values are converted as Go converts numbers. A nil matrix is a nil tensor.
 func Convert[T Real](m mat.Matrix, shape ...int) *ptsecure.Tensor {
+	if m == nil || m == mat.Matrix((*mat.Dense)(nil)) {
+		return nil
+	}
 	rows, columns := m.Dims()
 	if shape == nil {
 		shape = []int{rows, columns}

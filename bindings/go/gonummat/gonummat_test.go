@@ -91,6 +91,20 @@ func TestThroughAModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer model.Close()
+	for _, bad := range []*ptsecure.Tensor{
+		gonummat.Tensor(nil), gonummat.Convert[float32](nil), gonummat.Convert[float32]((*mat.Dense)(nil)), gonummat.Convert[float32](numbered(2, 2), 3),
+		gonummat.Convert[float32](numbered(2, 2), -2, -2),
+	} {
+		if _, err := model.Infer(ctx, bad); !errors.Is(err, ptsecure.ErrInvalidInput) {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+	for _, empty := range []*ptsecure.Tensor{gonummat.Tensor(&mat.Dense{}), gonummat.Convert[float32](&mat.Dense{})} {
+		answer, err := model.Infer(ctx, empty)
+		if err != nil || answer.(*ptsecure.Tensor).Len() != 0 {
+			t.Errorf("%v: %v", answer, err)
+		}
+	}
 	m := numbered(4, 3)
 	part := m.Slice(1, 3, 0, 2).(*mat.Dense)
 	for _, input := range []*ptsecure.Tensor{gonummat.Tensor(part), gonummat.Convert[float32](part)} {
