@@ -1,0 +1,125 @@
+#include "libptsecure/engine/torch/platform.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/utsname.h>
+
+#include "libptsecure/engine/torch/call_spec.hpp"
+#include "libptsecure/engine/torch/generated_source.hpp"
+#include "libptsecure/error.hpp"
+
+// The parts of the plug-in that look at a compiled package without torch.
+namespace ptsecure::torch_plugin {
+namespace {
+
+constexpr const char* kAvx2Only = " fpu sse2 avx avx2 fma f16c ";
+constexpr const char* kAvx512 =
+    " fpu avx2 fma f16c avx512f avx512dq avx512bw avx512vl avx512_vnni ";
+
+std::map<std::string, std::string> metadata(const std::string& isa) {
+  utsname name{};
+  uname(&name);
+  return {{"AOTI_DEVICE_KEY", "cpu"},
+          {"AOTI_PLATFORM", "linux"},
+          {"AOTI_MACHINE", name.machine},
+          {"AOTI_CPU_ISA", isa}};
+}
+
+// Empty when the package may run.
+std::string refusal(const std::string& isa, const char* features, const char* torch = "2.15.0",
+                    const std::string& compiled_by = "") {
+  auto said = metadata(isa);
+  if (!compiled_by.empty()) said["PTSECURE_TORCH_VERSION"] = compiled_by;
+  try {
+    require_platform(said, "cpu", torch, features);
+    return "";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.status(), Status::unsupported);
+    return error.what();
+  }
+}
+
+TEST(Platform, InstructionSetsAreThoseOfTheProcessor) {
+  EXPECT_EQ(refusal("AVX2", kAvx2Only), "");
+  EXPECT_EQ(refusal("AVX2", kAvx512), "");
+  EXPECT_EQ(refusal("AVX512", kAvx512), "");
+  EXPECT_EQ(refusal("AVX512 AVX512_VNNI", kAvx512), "");
+  EXPECT_EQ(refusal("INVALID_VEC_ISA", " fpu "), "");
+  EXPECT_NE(refusal("AVX512", kAvx2Only).find("this one has no avx512f"), std::string::npos);
+  EXPECT_NE(refusal("AVX2", " fpu avx ").find("no avx2"), std::string::npos);
+  EXPECT_NE(refusal("AVX512 AVX512_VNNI AMX_TILE", kAvx512).find("no amx_tile"), std::string::npos);
+  EXPECT_NE(refusal("AVX10", kAvx512).find("AVX10"), std::string::npos);
+  // "avx512" is no word of its own: what is there must be the whole name.
+  EXPECT_NE(refusal("AVX2", " avx2x xavx2 fma f16c "), "");
+}
+
+TEST(Platform, ThisMachineIsRead) {
+  EXPECT_EQ(refusal("INVALID_VEC_ISA", cpu_features().c_str()), "");
+  EXPECT_GT(cpu_features().size(), 20U);
+}
+
+TEST(Platform, TorchOfAnotherMinorVersionIsRefused) {
+  EXPECT_EQ(refusal("AVX2", kAvx2Only, "2.15.0", "2.15.3+cu130"), "");
+  EXPECT_NE(refusal("AVX2", kAvx2Only, "2.15.0", "2.1.5"), "");
+  EXPECT_NE(refusal("AVX2", kAvx2Only, "2.15.0", "2.16.0"), "");
+  EXPECT_NE(refusal("AVX2", kAvx2Only, "2.15.0", "3.15.0"), "");
+}
+
+std::string spec(const std::string& node) {
+  return "[1, " + node + "]";
+}
+constexpr const char* kLeaf = R"({"type":null,"context":null,"children_spec":[]})";
+
+std::string arguments(const std::string& positional) {
+  return spec(R"({"type":"builtins.tuple","context":"null","children_spec":[)"
+              R"({"type":"builtins.tuple","context":"null","children_spec":[)" +
+              positional + R"(]},{"type":"builtins.dict","context":"[]","children_spec":[]}]})");
+}
+
+TEST(CallSpec, WhatIsNoSpecIsRefused) {
+  std::string deep = kLeaf;
+  for (int i = 0; i < 100; ++i) {
+    deep = R"({"type":"builtins.list","context":"null","children_spec":[)" + deep + "]}";
+  }
+  const std::vector<std::string> bad = {
+      "",
+      "{}",
+      "[2, {}]",
+      spec("{}"),
+      spec(kLeaf),
+      arguments("7"),
+      arguments(R"({"type":7,"children_spec":[]})"),
+      arguments(R"({"type":"builtins.dict","context":"[]","children_spec":[{}]})"),
+      arguments(
+          std::string(R"({"type":"builtins.dict","context":"[\"a\",\"b\"]","children_spec":[)") +
+          kLeaf + "]}"),
+      arguments(deep)};
+  for (const std::string& text : bad) {
+    EXPECT_THROW(CallSpec(text, spec(kLeaf), {}), Error) << text;
+    EXPECT_THROW(CallSpec(arguments(kLeaf), text.empty() ? "x" : text.substr(1), {}), Error);
+  }
+  EXPECT_THROW(CallSpec(arguments(R"({"type":"my.Dataclass","context":"","children_spec":[]})"),
+                        spec(kLeaf), {}),
+               Error);
+  EXPECT_NO_THROW(CallSpec(arguments(kLeaf), spec(kLeaf), {}));
+}
+
+TEST(GeneratedSource, WhatItDoesNotSayIsNotGuessed) {
+  EXPECT_FALSE(read_input_rules("nothing", 1).has_value());
+  EXPECT_TRUE(read_input_rules("nothing", 0)->empty());
+  EXPECT_THROW(read_constant_rules("nothing", 1), Error);
+  EXPECT_TRUE(read_constant_rules("nothing", 0).empty());
+}
+
+TEST(NativeLibrary, OnlyAWholeOneOfThisProcessorIsMapped) {
+  EXPECT_THROW(require_native_library(""), Error);
+  EXPECT_THROW(require_native_library(std::string(4096, '\0')), Error);
+  std::string header(
+      "\x7f"
+      "ELF\x02\x01\x01",
+      7);
+  header.resize(4096, '\0');
+  EXPECT_THROW(require_native_library(header), Error);
+}
+
+}  // namespace
+}  // namespace ptsecure::torch_plugin

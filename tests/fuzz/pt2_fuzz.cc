@@ -1,0 +1,25 @@
+#include <cstdlib>
+
+#include "libptsecure/engine/torch/generated_source.hpp"
+#include "libptsecure/engine/torch/pt2_package.hpp"
+#include "tests/fuzz/memory_source.hpp"
+
+// Any bytes are refused or read as a package of compiled models; so is its generated source.
+
+using namespace ptsecure;
+using namespace ptsecure::torch_plugin;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  MemorySource source(data, size);
+  try {
+    const Archive archive(source);
+    const Pt2Package package(archive, source);
+    for (const CompiledModel& model : package.models()) {
+      if (model.library == nullptr) std::abort();
+      read_input_rules(model.source, 2);
+      read_constant_rules(model.source, 2);
+    }
+  } catch (const Error&) {
+  }
+  return 0;
+}
