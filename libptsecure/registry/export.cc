@@ -54,6 +54,13 @@ void write_file(const fs::path& path, ByteView bytes) {
 }
 
 std::string readme(const Manifest& manifest, const PayloadEntry& payload, std::size_t keys) {
+  std::string shared;
+  if (manifest.shares_program()) {
+    const PayloadEntry& program = manifest.payload("model");
+    const std::string of = program.sealed_name + "/" + std::to_string(program.sealed_version);
+    shared = "\nThe payload is weights alone; their program is that of " + of +
+             ", which is exported likewise.\n";
+  }
   return "A sealed model: " + manifest.name + "/" + std::to_string(manifest.version) + "\n\n" +
          "Everything here is in a standard format; no ptsecure is needed to open it.\n\n"
          "manifest.jws  JWS compact (RFC 7515), Ed25519 or ES256, typ " +
@@ -69,7 +76,8 @@ std::string readme(const Manifest& manifest, const PayloadEntry& payload, std::s
          associated_data(payload.sealed_name, payload.sealed_version) +
          "\"\n"
          "digests.bin   SHA-256 of each 2^20 bytes of payload.bin, concatenated; the manifest "
-         "signs its SHA-256\n";
+         "signs its SHA-256\n" +
+         shared;
 }
 
 }  // namespace

@@ -75,6 +75,57 @@ def test_published_and_run_from_either_store(
     command.ok("verify", "dense")
 
 
+def tuned_call(packages: Path, tmp_path: Path) -> tuple[Path, np.ndarray[Any, Any]]:
+    """The same request, and what the plain fine-tuned model answers."""
+    body, _ = dense_call(packages, tmp_path)
+    call = json.loads((packages / "tuned.json").read_text())[0]
+    return body, array(call["result"]["dict"][0][1])
+
+
+@pytest.mark.parametrize("weights", ["tuned_weights.safetensors", "tuned_weights.pt"])
+def test_weights_alone_from_either_store(
+    command: Command, packages: Path, tmp_path: Path, weights: str
+) -> None:
+    body, own = dense_call(packages, tmp_path)
+    _, tuned = tuned_call(packages, tmp_path)
+    command.ok("publish", packages / "dense.pt2", "dense")
+    command.ok("publish", packages / weights, "dense", "--weights-of", "dense/1")
+    for version, wanted in (("dense/2", tuned), ("dense/1", own)):
+        got = answer(command.ok("infer", version, "--input", body), "y")
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    said = command.ok("verify", "dense/2")
+    assert "the program of dense/1" in said
+    for version, file in (("dense/1", "dense.pt2"), ("dense/2", weights)):
+        parts = tmp_path / version.replace("/", "-")
+        command.ok("export", version, parts)
+        assert ("of dense/1" in (parts / "README.txt").read_text()) == (version == "dense/2")
+        for place in (str(parts), command.store):
+            assert (
+                stock_open(place, version, command.keys, tmp_path) == (packages / file).read_bytes()
+            )
+
+
+def stock_open(place: str, version: str, keys: Path, tmp_path: Path) -> bytes:
+    """Opened without ptsecure."""
+    out = tmp_path / "opened"
+    script = ROOT / "examples" / "interop" / "python" / "open_model.py"
+    line = [sys.executable, str(script), place, version, str(keys), str(out)]
+    subprocess.run(line, check=True, capture_output=True, text=True)
+    return out.read_bytes()
+
+
+def test_weights_that_do_not_fit_are_not_published(
+    command: Command, packages: Path, tmp_path: Path
+) -> None:
+    command.ok("publish", packages / "counter.pt2", "counter")
+    tuned = packages / "tuned_weights.safetensors"
+    said = command.fails(1, "publish", tuned, "counter", "--weights-of", "counter")
+    assert "weight" in said
+    said = command.fails(3, "publish", tuned, "counter", "--weights-of", "nothing/1")
+    assert "nothing" in said
+    assert len(json.loads(command.ok("show", "counter", "--json"))["payloads"]) == 1
+
+
 def test_a_sample_tells_what_comes_out(folder: Command, packages: Path, tmp_path: Path) -> None:
     body, _ = dense_call(packages, tmp_path)
     folder.ok("publish", packages / "dense.pt2", "dense", "--sample", body)

@@ -1,7 +1,8 @@
 """Opens a sealed model without ptsecure: python open_model.py STORE NAME/VERSION KEYS OUT
 
 STORE is a folder, a mongodb:// URI with a database, or a folder that `ptsecure export` wrote.
-Prints the manifest; OUT is the model file.
+Prints the manifest; OUT is the file that was published: the model, or weights for
+the program of another version (see the manifest), which is opened likewise.
 """
 
 import json
@@ -23,12 +24,18 @@ def unseal(entry: Any, dek: bytes, payload: bytes, digests: bytes) -> bytes:
     return sealed.decrypt(payload, dek, aad)
 
 
+def own_payload(manifest: Any) -> Any:
+    """What this version was published with: weights, where it shares another one's program."""
+    entries = {entry["role"]: entry for entry in manifest["payloads"]}
+    return entries.get("weights", entries["model"])
+
+
 def open_model(uri: str, name: str, version: int, keys: Keyring) -> tuple[Any, bytes]:
     store = stores.open_store(uri)
     manifest = keys.verify(store.manifest(name, version), ["manifest"])
     if (manifest["store"], manifest["name"], manifest["version"]) != (store.id(), name, version):
         raise ValueError("this manifest is another version's")
-    entry = next(p for p in manifest["payloads"] if p["role"] == "model")
+    entry = own_payload(manifest)
 
     key = keys.verify(store.last_record(f"key/{entry['key_id']}"), ["key", "manifest"])["body"]
     wraps = store.wraps(entry["key_id"], key["wraps_sequence"])
@@ -36,14 +43,14 @@ def open_model(uri: str, name: str, version: int, keys: Keyring) -> tuple[Any, b
         raise ValueError("the key is not enabled, or its wrapped keys are others")
     dek = keys.unwrap(json.loads(wraps)["recipients"], entry["key_id"])
     sealed_as = entry["sealed_name"], entry["sealed_version"]
-    payload, digests = store.blob(*sealed_as, "model"), store.blob(*sealed_as, "model.digests")
+    payload, digests = (store.blob(*sealed_as, entry["role"] + end) for end in ("", ".digests"))
     return manifest, unseal(entry, dek, payload, digests)
 
 
 def open_export(folder: Path, keys: Keyring) -> tuple[Any, bytes]:
     """The same from the parts of one version, which hold no key status and no store id."""
     manifest = keys.verify((folder / "manifest.jws").read_text(), ["manifest"])
-    entry = next(p for p in manifest["payloads"] if p["role"] == "model")
+    entry = own_payload(manifest)
     tokens = [file.read_text() for file in sorted(folder.glob("key-*.jwe"))]
     dek = keys.unwrap([{"kid": kid(t), "jwe": t} for t in tokens], entry["key_id"])
     payload, digests = folder / "payload.bin", folder / "digests.bin"

@@ -24,7 +24,8 @@ func open(s sealed.Store, keys *sealed.Keyring, name string, version int64) (man
 	if manifest.Store != id || manifest.Name != name || manifest.Version != version || len(manifest.Payloads) == 0 {
 		return manifest, nil, errors.New("this manifest is another version's")
 	}
-	entry := manifest.Payloads[0]
+	// The last one is the version's own: weights, where it shares another version's program.
+	entry := manifest.Payloads[len(manifest.Payloads)-1]
 	var record sealed.Record[sealed.KeyBody]
 	token = sealed.Must(s.LastKeyRecord(entry.KeyID))
 	if err := keys.Verify(token, "key", &record, "key", "manifest"); err != nil {
@@ -39,8 +40,8 @@ func open(s sealed.Store, keys *sealed.Keyring, name string, version int64) (man
 		return manifest, nil, err
 	}
 	dek := sealed.Must(keys.Unwrap(wraps.Recipients, entry.KeyID))
-	payload := sealed.Must(s.Blob(entry.SealedName, entry.SealedVersion, "model"))
-	digests := sealed.Must(s.Blob(entry.SealedName, entry.SealedVersion, "model.digests"))
+	payload := sealed.Must(s.Blob(entry.SealedName, entry.SealedVersion, entry.Role))
+	digests := sealed.Must(s.Blob(entry.SealedName, entry.SealedVersion, entry.Role+".digests"))
 	plain, err = sealed.Unseal(entry, dek, payload, digests)
 	return manifest, plain, err
 }
