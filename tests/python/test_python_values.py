@@ -1,6 +1,7 @@
 """What goes into a model and comes out, and that it is not copied."""
 
 import array
+import json
 import threading
 import time
 from typing import Any
@@ -357,3 +358,45 @@ def test_json(keys: ptsecure.Keyring, folder: ptsecure.Store, digits: Any, image
     )
     assert model.metadata["inputs"][0]["shape"] == [-1, 1, 8, 8]
     assert repr(model) == "<ptsecure.Model digits/1(images: FP32[-1, 1, 8, 8])>"
+
+
+def test_requests_as_servers_get_them(
+    keys: ptsecure.Keyring, folder: ptsecure.Store, digits: Any, images: Array
+) -> None:
+    folder.publish("digits", digits, keys, sample=images)
+    model = folder.load("digits", keys)
+    wanted = model(images)
+
+    rows = model.infer_v1({"instances": images.tolist()})["predictions"]
+    np.testing.assert_allclose(rows, wanted, rtol=1e-5)
+    np.testing.assert_allclose(
+        model.infer_v1(json.dumps({"inputs": images.tolist()}))["predictions"], wanted, rtol=1e-5
+    )
+
+    (name,) = [each["name"] for each in model.metadata["inputs"]]
+    (out,) = [each["name"] for each in model.metadata["outputs"]]
+    data = images.tobytes()
+    tensor: dict[str, Any] = {"name": name, "datatype": "FP32", "shape": list(images.shape)}
+    tensor["parameters"] = {"binary_data_size": len(data)}
+    asked = [{"name": out, "parameters": {"binary_data": True}}]
+    head = json.dumps({"inputs": [tensor], "outputs": asked}).encode()
+    bodies: list[bytes | bytearray] = [head + data, bytearray(head + data)]
+    for body in bodies:
+        response, json_size = model.infer_v2(body, len(head))
+        assert len(response) == json_size + wanted.nbytes
+        got = np.frombuffer(response[json_size:], np.float32).reshape(wanted.shape)
+        np.testing.assert_array_equal(got, wanted)
+        described = json.loads(bytes(response[:json_size]))["outputs"][0]
+        assert described["parameters"] == {"binary_data_size": wanted.nbytes}
+    text = json.dumps(model.example()).encode()
+    response, json_size = model.infer_v2(text)
+    assert json_size == len(response)
+    assert json.loads(bytes(response))["outputs"][0]["name"] == out
+    with pytest.raises(ptsecure.InvalidInputError):
+        model.infer_v2(head + data[:-1], len(head))
+    with pytest.raises(ptsecure.Error):
+        model.infer_v2(head, len(head) + 1)
+    with pytest.raises(ptsecure.InvalidArgumentError, match="lie together"):
+        model.infer_v2(memoryview(head + data)[::2], len(head))
+    with pytest.raises(ptsecure.InvalidInputError):
+        model.infer_v1({"instances": "no rows"})

@@ -55,6 +55,11 @@ def open_arguments(
     )
 
 
+def _json_bytes(request: str | bytes | dict[str, Any]) -> bytes:
+    text = json.dumps(request) if isinstance(request, dict) else request
+    return text.encode() if isinstance(text, str) else text
+
+
 class Model(Handle):
     """A loaded model, ready to run; `store.load` makes one.
 
@@ -99,10 +104,33 @@ class Model(Handle):
 
     def infer_json(self, request: str | bytes | dict[str, Any]) -> dict[str, Any]:
         """Runs it on an Open Inference Protocol V2 JSON request and gives the JSON response."""
-        text = json.dumps(request) if isinstance(request, dict) else request
-        data = text.encode() if isinstance(text, str) else text
-        answer: dict[str, Any] = json.loads(self._raw.infer_json(data, ""))
+        answer: dict[str, Any] = json.loads(self._raw.infer_json(_json_bytes(request), ""))
         return answer
+
+    def infer_v1(self, request: str | bytes | dict[str, Any]) -> dict[str, Any]:
+        """Runs it on a KServe V1 request, {"instances": [...]} or {"inputs": ...}, and gives the
+        response, {"predictions": ...}. Its signature has to be known, from a sample as a rule."""
+        answer: dict[str, Any] = json.loads(self._raw.infer_v1(_json_bytes(request), ""))
+        return answer
+
+    def infer_v2(
+        self, body: bytes | bytearray | memoryview, json_size: int | None = None
+    ) -> tuple[memoryview, int]:
+        """Runs it on an Open Inference Protocol V2 request with the binary tensor extension, as an
+        HTTP server gets it.
+
+        Args:
+            body: JSON, and behind it the bytes of the inputs that have a `binary_data_size`.
+            json_size: bytes of JSON, the header Inference-Header-Content-Length; None = all.
+
+        Returns:
+            The response, built the same way, and the bytes of JSON at its beginning: the whole of
+            it unless the request asks for binary outputs.
+        """
+        view = memoryview(body)
+        size = view.nbytes if json_size is None else json_size
+        response, response_json_size = self._raw.infer_v2(view, size, "")
+        return memoryview(response), response_json_size
 
     def fork(self) -> Self:
         """A model that shares the weights and has a copy of the state as it is now."""

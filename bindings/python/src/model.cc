@@ -1,5 +1,7 @@
 #include "model.hpp"
 
+#include <pybind11/stl.h>
+
 #include "binding.hpp"
 #include "values.hpp"
 
@@ -36,6 +38,24 @@ class Model {
   std::string infer_json(std::string_view request, const std::string& method) const {
     const auto model = handle_.get();
     return unlocked([&] { return model->infer_json(request, method); });
+  }
+  std::string infer_v1(std::string_view request, const std::string& method) const {
+    const auto model = handle_.get();
+    return unlocked([&] { return model->infer_v1(request, nullptr, method); });
+  }
+  // The response and the size of its JSON.
+  std::pair<pts::Bytes, std::size_t> infer_v2(const py::buffer& body, std::size_t json_size,
+                                              const std::string& method) const {
+    const auto model = handle_.get();
+    const py::buffer_info view = body.request();
+    if (PyBuffer_IsContiguous(view.view(), 'C') == 0) {
+      raise(PTS_INVALID_ARGUMENT, "the request's bytes must lie together: pass bytes(...) of them");
+    }
+    const auto size = static_cast<std::size_t>(view.size * view.itemsize);
+    pts::InferInfo info;
+    pts::Bytes response = unlocked(
+        [&] { return model->infer_v2(view.ptr, size, json_size, nullptr, &info, method); });
+    return {std::move(response), info.json_size};
   }
   Model fork() const {
     const auto model = handle_.get();
@@ -149,6 +169,8 @@ void add_model(py::module_& module) {
   py::class_<Model>(module, "Model")
       .def("infer", &Model::infer)
       .def("infer_json", &Model::infer_json)
+      .def("infer_v1", &Model::infer_v1)
+      .def("infer_v2", &Model::infer_v2)
       .def("fork", &Model::fork)
       .def("close", &Model::close)
       .def_property_readonly("closed", [](const Model& self) { return self.handle().closed(); })
