@@ -42,14 +42,17 @@ unsigned http_status(pts_status status) {
   }
 }
 
+// What a client sent may stand in the message, and need not be UTF-8.
+std::string text_of(const nlohmann::ordered_json& object) {
+  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 }  // namespace
 
 Answer refusal(unsigned status, std::string_view message, Headers headers) {
   Answer answer;
   answer.status = status;
-  // What a client sent may stand in the message, and need not be UTF-8.
-  answer.body = nlohmann::json{{"error", message}}.dump(-1, ' ', false,
-                                                        nlohmann::json::error_handler_t::replace);
+  answer.body = text_of({{"error", message}});
   answer.headers = std::move(headers);
   return answer;
 }
@@ -58,7 +61,9 @@ Answer refusal(const pts::Error& error) {
   Headers headers;
   const unsigned status = http_status(error.status());
   if (status == 503) headers.emplace_back("Retry-After", "1");
-  return refusal(status, error.what(), std::move(headers));
+  Answer answer = refusal(status, error.what(), std::move(headers));
+  answer.body = text_of({{"error", error.what()}, {"status", error.status_name()}});
+  return answer;
 }
 
 Answer json_answer(std::string text) {

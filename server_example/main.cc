@@ -161,8 +161,8 @@ class Server {
   void on_signal(const boost::system::error_code& error, int number) {
     if (error) return;
     if (number == SIGHUP) {
-      log_.info("looking_again");
       reload_tls();
+      log_.info("looking_again");
       models_.look_again();
     } else if (!shared_.draining) {
       log_.info("draining");

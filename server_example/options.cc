@@ -44,7 +44,7 @@ class Parser {
         "Command line\nbefore environment before file. PTSECURE_PASSPHRASE opens an encrypted "
         "keyring.\n"
         "Signals: TERM and INT finish what is running and end; HUP looks again where aliases "
-        "point.");
+        "point\nand reads the certificate anew.");
   }
 
   bool parse(int argc, const char* const* argv) {
@@ -73,7 +73,7 @@ class Parser {
     add(name, target, text)->check(CLI::Range(from, to))->capture_default_str();
   }
   void add_size(const std::string& name, std::size_t& target, const std::string& text) {
-    add(name, target, text + " (64MiB, 1GiB ...)")->transform(CLI::AsSizeValue(false));
+    add(name, target, text)->transform(CLI::AsSizeValue(false));
   }
   void add_time(const std::string& name, std::chrono::milliseconds& target,
                 const std::string& text) {
@@ -138,8 +138,9 @@ class Parser {
   void add_limits() {
     add_count("queue", options_.queue, 1, 100'000, "Inferences that may wait for a worker");
     add_count("max-connections", options_.max_connections, 1, 100'000, "Connections at once");
-    add_size("max-body", options_.max_body, "Largest request body");
-    add_size("max-inflight", options_.max_inflight, "Request and answer bytes held at once");
+    add_size("max-body", options_.max_body, "Largest request body; default 64MiB");
+    add_size("max-inflight", options_.max_inflight,
+             "Request and answer bytes held at once; default 1GiB");
     add_time("header-timeout", options_.header_timeout, "To receive a request's head");
     add_time("body-timeout", options_.body_timeout, "To receive its body");
     add_time("write-timeout", options_.write_timeout, "To send an answer");

@@ -3,7 +3,9 @@
 import os
 import re
 import shlex
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +45,36 @@ def test_the_commands_run_as_shown(tmp_path: Path) -> None:
     assert len(commands) >= 9
     for line in commands:
         subprocess.run(shlex.split(line), cwd=tmp_path, env=environment, check=True, timeout=120)
+
+
+def test_the_server_runs_as_shown(tmp_path: Path) -> None:
+    shown = next(block for block in blocks("sh") if "ptsecure-server --" in block)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    client = f"{shlex.quote(sys.executable)} examples/server/client.py 127.0.0.1:{port}"
+    shown = shown.replace("8080", port).replace(
+        "kill -TERM", f"\n{client} examples/digits/sample.npy\nkill -TERM"
+    )
+    prepare = "ptsecure keygen keys.jwks\nptsecure publish examples/digits/digits.pt digits "
+    prepare += "--sample examples/digits/sample.npy --alias production\n"
+    environment = os.environ | {
+        "PATH": f"{BUILD / 'bin'}:{os.environ['PATH']}",
+        "PTSECURE_STORE": "./models",
+        "PTSECURE_KEYS": "./keys.jwks",
+    }
+    done = subprocess.run(
+        ["bash", "-euc", prepare + shown + "wait $!\n"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"state":"ready"' in done.stdout and '"model_name":"digits"' in done.stdout
+    assert "picture 0: " in done.stdout
 
 
 def test_the_table_has_the_commands() -> None:

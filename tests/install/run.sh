@@ -1,9 +1,9 @@
 #!/bin/sh
-# run.sh SOURCE_DIR BUILD_DIR WORK_DIR VERSION WITH_TORCH WITH_COMMAND
+# run.sh SOURCE_DIR BUILD_DIR WORK_DIR VERSION WITH_TORCH WITH_COMMAND WITH_SERVER
 # Installs the build into a folder, builds examples/c and examples/cpp against it with pkg-config and
 # with find_package, runs them, and looks into the packages.
 set -eu
-source=$1 build=$2 work=$3 version=$4 torch=$5 command=$6
+source=$1 build=$2 work=$3 version=$4 torch=$5 command=$6 server=$7
 prefix=$work/prefix
 warnings="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
 unset LD_LIBRARY_PATH
@@ -84,6 +84,11 @@ if [ "$command" = 1 ]; then
   "$prefix/bin/ptsecure" version | grep -q "$version" || fail "the installed command doesn't run"
 fi
 
+if [ "$server" = 1 ]; then
+  step "the server"
+  "$prefix/bin/ptsecure-server" --version | grep -q "$version" || fail "the installed server doesn't run"
+fi
+
 step "packages"
 "$CPACK" --config "$build/CPackConfig.cmake" -G "TGZ;DEB" -B "$work/packages" > "$work/cpack.log" 2>&1 ||
   fail "$(cat "$work/cpack.log")"
@@ -117,6 +122,15 @@ if [ "$command" = 1 ]; then
   grep -q "/usr/bin/ptsecure" "$work/ptsecure.files" || fail "ptsecure has no command"
   "$work/unpacked/bin/ptsecure" version | grep -q "$version" || fail "the archive's command doesn't run"
   "$work/root/usr/bin/ptsecure" version | grep -q "$version" || fail "the packaged command doesn't run"
+fi
+if [ "$server" = 1 ]; then
+  file=$(find "$work/packages" -maxdepth 1 -name "ptsecure-server_*.deb")
+  is_file "$file"
+  if dpkg-deb -c "$file" | grep -q "/usr/bin/ptsecure$"; then fail "ptsecure-server holds the command"; fi
+  dpkg-deb -x "$file" "$work/root"
+  for folder in unpacked/bin root/usr/bin; do
+    "$work/$folder/ptsecure-server" --version | grep -q "$version" || fail "the packaged server doesn't run"
+  done
 fi
 dpkg-deb -f "$(find "$work/packages" -maxdepth 1 -name 'libptsecure0_*.deb')" Depends | grep -q libssl3 ||
   fail "libptsecure0 doesn't depend on libssl3"

@@ -58,6 +58,7 @@ class Server:
     options: list[str] = field(default_factory=lambda: ["--no-auth"])
     environment: dict[str, str] = field(default_factory=dict)
     key: str = ""
+    listen: str = "127.0.0.1"
     port: int = 0
     tls: ssl.SSLContext | None = None
 
@@ -68,7 +69,7 @@ class Server:
     def start(self) -> None:
         models = [argument for model in self.models for argument in ("--model", model)]
         command = [str(BINARY), "--store", self.store, "--keys", str(self.keys), *models]
-        command += ["--listen", f"127.0.0.1:{self.port}", *self.options]
+        command += ["--listen", f"{self.listen}:{self.port}", *self.options]
         self.process = subprocess.Popen(
             command,
             env=environment(**self.environment),

@@ -29,9 +29,14 @@ def test_api_keys(start: Start, mongo_store: Command) -> None:
     infer = new_key(mongo_store, "--model", "digits", "--scope", "infer")
     other = new_key(mongo_store, "--model", "other", "--scope", "infer")
     slow = new_key(mongo_store, "--model", "*", "--scope", "infer", "--rate", "0.01")
+    keeper = new_key(mongo_store, "--model", "digits", "--scope", "admin")
     server = start(store=mongo_store.store, options=[]).wait_ready()
     assert server.get("/v2/health/live").status == 200
     refused = server.infer("digits", ZEROS)
+    for path in ("/v2", "/metrics", "/v2/models", "/v2/models/digits", "/v1/models/digits"):
+        assert server.get(path).status == 401
+    for path in ("index", "models/digits/load", "models/digits/unload"):
+        assert server.request("POST", f"/v2/repository/{path}").status == 401
     assert refused.status == 401 and refused.headers["www-authenticate"].startswith("Bearer")
     server.key = infer["key"]
     assert server.infer("digits", ZEROS).status == 200
@@ -50,6 +55,14 @@ def test_api_keys(start: Start, mongo_store: Command) -> None:
     for wrong in (infer["key"][:-1], infer["key"] + "x", "pts_", "x" * 5000):
         server.key = wrong
         assert server.infer("digits", ZEROS).status == 401
+    early = new_key(mongo_store, "--model", "*", "--scope", "admin", "--not-before", "1h")
+    server.key = early["key"]
+    assert server.infer("digits", ZEROS).status == 401
+    server.key = keeper["key"]  # of one model: what concerns all is not for it
+    for path in ("/metrics", "/v2/apikeys/usage"):
+        assert server.get(path).status == 403
+    for path, code in (("index", 403), ("models/pair/load", 403), ("models/digits/load", 200)):
+        assert server.request("POST", f"/v2/repository/{path}").status == code
     server.key = other["key"]
     assert server.infer("digits", ZEROS).status == 403
     assert server.get("/v2/models").json == {"models": []}
@@ -175,6 +188,20 @@ def test_triton_client_loads_and_unloads(start: Start) -> None:
             triton.load_model("nothing")
         states = {entry["name"]: entry for entry in triton.get_model_repository_index()}
         assert states["pair"]["state"] == "READY" and states["slow"]["state"] == "UNAVAILABLE"
+
+
+def test_ready_only_when_every_model_has_answered(start: Start) -> None:
+    server = start(
+        "digits@production", "echo@production"
+    )  # the second has no sample to be tried with
+    wait_until(lambda: server.get("/v2/models/digits/ready").status == 200)
+    wait_until(lambda: bool(server.events("model_untested")))
+    assert server.get("/v2/health/ready").json["state"] == "not ready"
+    assert server.get("/v2/health/ready").status == 503
+    assert server.get("/v2/models/echo/ready").status == 503
+    assert server.infer("echo", [tensor("x", "FP32", [1], [1])]).status == 200
+    assert server.get("/v2/models/echo/ready").status == 200
+    assert server.get("/v2/health/ready").status == 200
 
 
 def test_unload_with_requests_in_flight(start: Start) -> None:

@@ -56,6 +56,19 @@ def test_refused(usual: list[str], arguments: list[str], part: str) -> None:
     assert part in fails(*usual, *arguments)
 
 
+def test_every_option_is_in_the_environment() -> None:
+    done = subprocess.run([str(BINARY), "--help"], capture_output=True, text=True, check=True)
+    options = [line for line in done.stdout.splitlines() if line.startswith("  --")]
+    assert len(options) > 20
+    for line in options:
+        assert "(Env:PTSECURE_" in line or line.startswith("  --version"), line
+
+
+def test_beyond_loopback_in_the_clear_takes_a_flag(start: Start, store: Command) -> None:
+    server = start(listen="0.0.0.0", options=["--allow-plaintext"]).wait_ready()
+    assert server.get("/v2").status == 401
+
+
 def test_missing_and_unknown(usual: list[str], store: Command) -> None:
     assert "--store is missing" in fails()
     assert "--keys is missing" in fails("--store", store.store)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,8 @@ def test_names_and_paths(served: Server) -> None:
     assert served.get("/v2/models/digits/versions/0").status == 400
     assert served.get("/v2/models/%zz").status == served.get("/v2/models/%00").status == 400
     assert served.get("/v2/models/%").status == served.get("/v2/models/%f").status == 400
+    for name in ("%24ne", "digits%2f1", "digits%401", "%7b%22%24ne%22:1%7d", "..", ".", "DIGITS"):
+        assert served.get(f"/v2/models/{name}").status == 404, name
     assert served.get("/nothing?x=%zz").status == 404
     refused = served.get("/v2/models/digits/infer")
     assert refused.status == 405 and refused.headers["allow"] == "POST"
@@ -194,6 +197,30 @@ def test_nan_and_infinity_are_text_in_json(served: Server) -> None:
     assert answer.json["outputs"][0]["data"] == data
     bare = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[NaN]}]}'
     assert served.request("POST", "/v2/models/echo/infer", bare).status == 400
+
+
+def test_everybody_gets_their_own_answer(served: Server) -> None:
+    """Requests side by side, each with numbers that no other has."""
+    wrong: list[tuple[int, Any]] = []
+
+    def ask(client: int) -> None:
+        connection = served.connect()
+        for i in range(25):
+            data = [client * 1000 + i] * 3
+            tensor = {"name": "x", "datatype": "INT32", "shape": [3], "data": data}
+            body = json.dumps({"inputs": [tensor], "id": str(data[0])})
+            path = "/v2/models/echo/infer"
+            answer = served.request("POST", path, body, connection=connection).json
+            if answer["id"] != str(data[0]) or answer["outputs"][0]["data"] != data:
+                wrong.append((client, answer))
+        connection.close()
+
+    threads = [threading.Thread(target=ask, args=(client,)) for client in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_a_model_that_throws(served: Server) -> None:
