@@ -54,8 +54,8 @@ def served(store: Command) -> Iterator[Server]:
     names = [*models.MODELS, "digits"]
     server = Server(store.store, store.keys, [f"{name}@production" for name in names])
     # It has no sample, so the server can't try it.
-    data = {"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}
-    wait_until(lambda: server.infer("echo", [data]).status == 200)
+    data = {"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [1]}
+    wait_until(lambda: server.infer("picky", [data]).status == 200)
     yield server.wait_ready()
     assert server.stop() == 0
 

@@ -15,6 +15,15 @@ class Echo(nn.Module):
         return x
 
 
+class Picky(nn.Module):
+    """Published without a sample, so that nobody knows what it takes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 2:
+            raise RuntimeError("a matrix is expected")
+        return x
+
+
 class Greet(nn.Module):
     def forward(self, name: str, times: int) -> str:
         text = ""
@@ -65,6 +74,7 @@ def tensor(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[
 
 MODELS: dict[str, tuple[nn.Module, list[dict[str, Any]]]] = {
     "echo": (Echo(), []),
+    "picky": (Picky(), []),
     "greet": (
         Greet(),
         [tensor("name", "BYTES", [1], ["you"]), tensor("times", "INT64", [1], [1])],

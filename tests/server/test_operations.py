@@ -192,15 +192,15 @@ def test_triton_client_loads_and_unloads(start: Start) -> None:
 
 def test_ready_only_when_every_model_has_answered(start: Start) -> None:
     server = start(
-        "digits@production", "echo@production"
+        "digits@production", "picky@production"
     )  # the second has no sample to be tried with
     wait_until(lambda: server.get("/v2/models/digits/ready").status == 200)
     wait_until(lambda: bool(server.events("model_untested")))
     assert server.get("/v2/health/ready").json["state"] == "not ready"
     assert server.get("/v2/health/ready").status == 503
-    assert server.get("/v2/models/echo/ready").status == 503
-    assert server.infer("echo", [tensor("x", "FP32", [1], [1])]).status == 200
-    assert server.get("/v2/models/echo/ready").status == 200
+    assert server.get("/v2/models/picky/ready").status == 503
+    assert server.infer("picky", [tensor("x", "FP32", [1, 1], [1])]).status == 200
+    assert server.get("/v2/models/picky/ready").status == 200
     assert server.get("/v2/health/ready").status == 200
 
 
