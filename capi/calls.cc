@@ -113,8 +113,15 @@ OpenOptions open_options(const pts_open_options* given) {
   if (known.intra_op_threads < 0 || known.warm_up_runs < 0) {
     throw Error(Status::invalid_argument, "intra_op_threads and warm_up_runs must not be negative");
   }
+  if (known.optimize < PTS_OPTIMIZE_NONE || known.optimize > PTS_OPTIMIZE_INFERENCE) {
+    throw Error(Status::invalid_argument,
+                "optimize must be PTS_OPTIMIZE_NONE (0), PTS_OPTIMIZE_FREEZE (1) or "
+                "PTS_OPTIMIZE_INFERENCE (2), not " +
+                    std::to_string(known.optimize));
+  }
   OpenOptions options;
   options.level = static_cast<VerifyLevel>(known.verify);
+  options.optimize = static_cast<ptsecure::Optimize>(known.optimize);
   options.device = text_or_empty(known.device);
   options.intra_op_threads = forked_with_libtorch() ? 1 : known.intra_op_threads;
   options.warm_up_runs = known.warm_up_runs;

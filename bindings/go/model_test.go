@@ -304,6 +304,27 @@ func TestDevicesThatAreNotThere(t *testing.T) {
 	fails(t, err, ptsecure.ErrUnsupported, "63")
 	_, err = store.Load(background, "digits", keys, ptsecure.WithWarmUp(1))
 	fails(t, err, ptsecure.ErrInvalidArgument, "sample")
+	_, err = store.Load(background, "digits", keys, ptsecure.WithOptimize(3))
+	fails(t, err, ptsecure.ErrInvalidArgument, "optimize")
+}
+
+func TestOptimize(t *testing.T) {
+	leakless(t)
+	store, keys := published(t, "digits", sample())
+	rows := func(options ...ptsecure.LoadOption) []float32 {
+		model := must(store.Load(background, "digits", keys, options...))(t)
+		defer model.Close()
+		answer := must(model.Infer(background, ptsecure.NewTensor(pictures(3), 3, 1, 8, 8)))(t)
+		return must(ptsecure.Data[float32](answer))(t)
+	}
+	expected := rows()
+	for _, how := range []ptsecure.Optimize{ptsecure.OptimizeFreeze, ptsecure.OptimizeInference} {
+		for i, found := range rows(ptsecure.WithOptimize(how)) {
+			if math.Abs(float64(expected[i]-found)) > 1e-3 {
+				t.Fatalf("%v: %v, not %v", how, found, expected[i])
+			}
+		}
+	}
 }
 
 // Many goroutines run, fork and read results while others close what they use.

@@ -100,6 +100,19 @@ const (
 	VerifyAEAD = Verify(raw.VerifyAEAD)
 )
 
+// Optimize is what is done to a TorchScript program after it is loaded.
+type Optimize int32
+
+const (
+	// OptimizeNone is the default.
+	OptimizeNone = Optimize(raw.OptimizeNone)
+	// OptimizeFreeze makes weights constants of the program, which is then simplified.
+	OptimizeFreeze = Optimize(raw.OptimizeFreeze)
+	// OptimizeInference also fuses layers and copies weights to layouts that suit the machine: up to
+	// twice the model's memory.
+	OptimizeInference = Optimize(raw.OptimizeInference)
+)
+
 // LoadOption changes how a model is fetched, decrypted or loaded.
 type LoadOption interface{ applyLoad(*loadOptions) }
 
@@ -185,6 +198,13 @@ func WithIntraOpThreads(n int32) LoadOption {
 // shapes.
 func WithWarmUp(n int32) LoadOption {
 	return loadOption(func(o *loadOptions) { o.raw.WarmUpRuns = n })
+}
+
+// WithOptimize makes a TorchScript program faster to run and slower to open. It is for models that
+// were exported in eval mode and keep no state (ErrUnsupported otherwise); the last bits of answers
+// may differ.
+func WithOptimize(how Optimize) LoadOption {
+	return loadOption(func(o *loadOptions) { o.raw.Optimize = int32(how) })
 }
 
 // WithManifest takes only the version whose manifest has this SHA-256 (base64url or hexadecimal).

@@ -141,6 +141,7 @@ std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
   load.format = manifest.format;
   load.device = parse_device(options.device);
   load.intra_op_threads = options.intra_op_threads;
+  load.optimize = options.optimize;
   std::unique_ptr<SealedSource> weights;
   OpenOptions program = options;
   if (manifest.shares_program()) {

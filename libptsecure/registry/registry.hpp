@@ -62,6 +62,7 @@ struct OpenOptions {
   std::string device;  // "cpu", "cuda", "cuda:N"; empty = cpu
   int intra_op_threads = 0;
   int warm_up_runs = 0;
+  Optimize optimize = Optimize::none;
   std::string torch_dir;
   Expected expected;  // looked at when a reference is resolved
   Progress progress;

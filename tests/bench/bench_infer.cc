@@ -45,8 +45,16 @@ int main(int argc, char** argv) {
     torch::jit::Module module = torch::jit::load(all.at(0));
     pts::OpenOptions options;
     options.intra_op_threads = 1;
-    const pts::Model model =
-        pts::Store::open(all.at(1)).load(all.at(2), pts::Keyring::load(all.at(3)), options);
+    const pts::Store store = pts::Store::open(all.at(1));
+    const pts::Keyring keys = pts::Keyring::load(all.at(3));
+    const pts::Model model = store.load(all.at(2), keys, options);
+    const auto optimized = [&](pts::Optimize how) {
+      pts::OpenOptions other = options;
+      other.optimize = how;
+      return store.load(all.at(2), keys, other);
+    };
+    const pts::Model frozen = optimized(pts::Optimize::freeze);
+    const pts::Model fused = optimized(pts::Optimize::inference);
 
     at::Tensor input = at::ones({1, 784});
     const pts::Value value = pts::Value::borrow(input.data_ptr<float>(), {1, 784});
@@ -57,12 +65,15 @@ int main(int argc, char** argv) {
       const c10::InferenceMode inference;
       module.forward({input});
     };
-    const auto infer = [&] {
+    const auto run = [&](const pts::Model& one) {
       pts_error error;
       pts_value* out = nullptr;
-      check(pts_model_infer(model.get(), inputs, 1, nullptr, &out, &error), error);
+      check(pts_model_infer(one.get(), inputs, 1, nullptr, &out, &error), error);
       pts_value_destroy(&out);
     };
+    const auto infer = [&] { run(model); };
+    const auto infer_frozen = [&] { run(frozen); };
+    const auto infer_fused = [&] { run(fused); };
     // What a C caller with a buffer of its own does: the value anew for each call.
     const std::int64_t shape[] = {1, 784};
     const auto infer_buffer = [&] {
@@ -83,13 +94,15 @@ int main(int argc, char** argv) {
 
     nanoseconds_per_call(calls, forward);
     nanoseconds_per_call(calls, infer);
-    nlohmann::json out{{"forward", nlohmann::json::array()},
-                       {"infer", nlohmann::json::array()},
-                       {"infer_buffer", nlohmann::json::array()}};
+    nanoseconds_per_call(calls, infer_frozen);
+    nanoseconds_per_call(calls, infer_fused);
+    nlohmann::json out;
     for (int round = 0; round < rounds; ++round) {
       out["forward"].push_back(nanoseconds_per_call(calls, forward));
       out["infer"].push_back(nanoseconds_per_call(calls, infer));
       out["infer_buffer"].push_back(nanoseconds_per_call(calls, infer_buffer));
+      out["infer_frozen"].push_back(nanoseconds_per_call(calls, infer_frozen));
+      out["infer_fused"].push_back(nanoseconds_per_call(calls, infer_fused));
     }
     std::cout << out << '\n';
     return 0;

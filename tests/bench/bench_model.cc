@@ -66,6 +66,8 @@ nlohmann::json sealed(const Arguments& arguments) {
   std::vector<float> ones(static_cast<std::size_t>(c10::multiply_integers(shape)), 1.0F);
   pts::OpenOptions options;
   if (arguments.at(4) == "aead") options.verify = pts::Verify::aead;
+  if (arguments.at(5) == "freeze") options.optimize = pts::Optimize::freeze;
+  if (arguments.at(5) == "inference") options.optimize = pts::Optimize::inference;
   return measure_open(
       shape,
       [&] {

@@ -28,7 +28,7 @@ class Suite:
         command: Command = [f.program("bench_model"), "plain", f.model(model), f.shape(model)]
         return Side("torch.jit.load", lambda: run_json(command))
 
-    def sealed(self, model: str, level: str, store: str) -> Side:
+    def sealed(self, model: str, level: str, store: str, optimize: str = "none") -> Side:
         f = self.fixtures
         reference = f.publish(store, model)
         command: Command = [
@@ -39,8 +39,9 @@ class Suite:
             f.keys,
             f.shape(model),
             level,
+            optimize,
         ]
-        return Side(level, lambda: run_json(command))
+        return Side(level if optimize == "none" else optimize, lambda: run_json(command))
 
     def open_folder(self, model: str, rounds: int) -> Contest:
         store = str(self.fixtures.folder)
@@ -52,6 +53,17 @@ class Suite:
                 self.sealed(model, "signed", store),
             ],
             rounds,
+        )
+
+    def open_optimized(self, model: str) -> Contest:
+        """What the programs that run faster cost until they do."""
+        store = str(self.fixtures.folder)
+        return Contest(
+            "open-optimized",
+            lambda: [
+                self.sealed(model, "signed", store, how) for how in ("none", "freeze", "inference")
+            ],
+            self.rounds(7, 4),
         )
 
     def open_cryptotensors(self) -> Contest:
@@ -279,6 +291,7 @@ class Suite:
             self.open_folder(self.large, self.rounds(9, 5)),
             self.open_folder("1mb", small),
             self.open_folder("many", small),
+            self.open_optimized("1mb"),
         ]
         if not self.fixtures.quick:
             opens.append(self.open_folder("100mb", self.rounds(7, 5)))

@@ -67,6 +67,18 @@ class Table:
         for model in others:
             for level in ("aead", "signed"):
                 rows.append(self.against_plain(f"open-{model}-{level}", model, level))
+        for how in ("freeze", "inference"):
+            rows.append(
+                Row(
+                    f"answer-{how}",
+                    "open-optimized",
+                    f"first answer 1mb, optimize={how}",
+                    "not optimised",
+                    how,
+                    "signed",
+                    metric="first_answer_seconds",
+                )
+            )
         for model in (self.large, "1mb"):
             rows.append(
                 Row(
@@ -220,6 +232,21 @@ class Table:
                 how="difference",
                 other="C",
                 other_metric="forward",
+            ),
+            *(
+                Row(
+                    f"infer-{how}",
+                    "infer",
+                    f"run it, optimize={how}",
+                    "not optimised",
+                    "C",
+                    metric=metric,
+                    unit="us",
+                    scale=1e-3,
+                    other="C",
+                    other_metric="infer",
+                )
+                for how, metric in (("freeze", "infer_frozen"), ("inference", "infer_fused"))
             ),
             Row(
                 "infer-python",

@@ -191,7 +191,8 @@ static void test_inits(void) {
 #define SAME_MEMBERS(a, b)                                                                    \
   CHECK(a.verify == PTS_VERIFY_SIGNED && b.verify == PTS_VERIFY_SIGNED && b.device == NULL && \
         b.intra_op_threads == 0 && b.warm_up_runs == 0 && b.torch_dir == NULL &&              \
-        b.cancel == NULL && b.manifest == NULL && b.min_sequence == 0 && b.max_age_s == 0)
+        b.cancel == NULL && b.manifest == NULL && b.min_sequence == 0 && b.max_age_s == 0 &&  \
+        b.optimize == PTS_OPTIMIZE_NONE)
   SAME(pts_open_options, PTS_OPEN_OPTIONS_INIT);
 #undef SAME_MEMBERS
 #define SAME_MEMBERS(a, b) CHECK(a.method == b.method && b.method == NULL && b.input_names == NULL)

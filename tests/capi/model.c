@@ -366,6 +366,10 @@ static void test_refused(void) {
   CHECK_STATUS(pts_model_open(store, "digits", keys, &options, &model, NULL, NULL, &error),
                PTS_UNSUPPORTED);
   options.device = NULL;
+  options.optimize = 3;
+  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, &model, NULL, NULL, &error),
+               PTS_INVALID_ARGUMENT);
+  options.optimize = PTS_OPTIMIZE_NONE;
   options.warm_up_runs = 1; /* shapes are unknown without a sample */
   CHECK_STATUS(pts_model_open(store, "digits", keys, &options, &model, NULL, NULL, &error),
                PTS_INVALID_ARGUMENT);

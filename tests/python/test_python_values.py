@@ -347,6 +347,18 @@ def test_state_and_forks(keys: ptsecure.Keyring, folder: ptsecure.Store) -> None
     assert (model(one)[0], other(one)[0]) == (1.0, 3.0)
 
 
+@pytest.mark.parametrize("how", ["freeze", "inference"])
+def test_optimized_programs(
+    keys: ptsecure.Keyring, folder: ptsecure.Store, digits: Any, images: Array, how: Any
+) -> None:
+    folder.publish("digits", digits, keys)
+    expected = folder.load("digits", keys)(images)
+    found = folder.load("digits", keys, optimize=how)(images)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    with pytest.raises(ptsecure.InvalidArgumentError, match="'freeze'"):
+        folder.load("digits", keys, optimize="fast")  # type: ignore[arg-type]
+
+
 def test_json(keys: ptsecure.Keyring, folder: ptsecure.Store, digits: Any, images: Array) -> None:
     folder.publish("digits", digits, keys, sample=images)
     model = folder.load("digits", keys, warm_ups=2)

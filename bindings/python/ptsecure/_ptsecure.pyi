@@ -43,6 +43,7 @@ class OpenArguments:
         manifest: str,
         min_sequence: int,
         max_age: int,
+        optimize: str,
         /,
     ) -> None: ...
 

@@ -13,9 +13,10 @@ from ptsecure.errors import InvalidArgumentError
 from ptsecure.progress import Progress, reporting
 from ptsecure.torch_location import torch_dir
 
-__all__ = ["Model", "Output", "Package", "Verify"]
+__all__ = ["Model", "Optimize", "Output", "Package", "Verify"]
 
 Verify = Literal["signed", "aead"]
+Optimize = Literal["none", "freeze", "inference"]
 Output = Literal["auto", "numpy", "torch"]
 
 
@@ -38,6 +39,7 @@ def open_arguments(
     manifest: str | None = None,
     min_sequence: int = 0,
     max_age: timedelta | float | None = None,
+    optimize: Optimize = "none",
 ) -> _ptsecure.OpenArguments:
     if not 0 <= min_sequence < 2**63:
         raise InvalidArgumentError(
@@ -52,6 +54,7 @@ def open_arguments(
         text_or_none("manifest", manifest),
         min_sequence,
         _whole_seconds(max_age),
+        optimize,
     )
 
 
@@ -212,12 +215,15 @@ class Package(Handle):
         device: str = "cpu",
         intra_op_threads: int = 0,
         warm_ups: int = 0,
+        optimize: Optimize = "none",
         output: Output = "auto",
         torch_dir: str | os.PathLike[str] | None = None,
         progress: Progress = False,
     ) -> Model:
         """Decrypts and loads it; arguments as in `Store.load`."""
-        arguments = open_arguments(verify, device, intra_op_threads, warm_ups, torch_dir)
+        arguments = open_arguments(
+            verify, device, intra_op_threads, warm_ups, torch_dir, optimize=optimize
+        )
         with reporting(progress, f"opening {self.name}/{self.version}") as on_progress:
             return Model(self._raw.load(arguments, output, on_progress))
 

@@ -28,7 +28,7 @@ from ptsecure.listing import (
     listed,
 )
 from ptsecure.live import capture, is_live, state_bytes
-from ptsecure.model import Model, Output, Package, Verify, open_arguments
+from ptsecure.model import Model, Optimize, Output, Package, Verify, open_arguments
 from ptsecure.progress import Progress, reporting
 from ptsecure.source import GridFSFile, JWKLike, Source
 from ptsecure.state import state_file
@@ -380,6 +380,7 @@ class Store(Handle):
         device: str = "cpu",
         intra_op_threads: int = 0,
         warm_ups: int = 0,
+        optimize: Optimize = "none",
         output: Output = "auto",
         torch_dir: str | os.PathLike[str] | None = None,
         manifest: str | None = None,
@@ -401,6 +402,11 @@ class Store(Handle):
             intra_op_threads: that one run may use; 0 = libtorch's own choice.
             warm_ups: runs on zeros before the model is returned, when the manifest knows all input
                 shapes.
+            optimize: a TorchScript program for faster runs, at the cost of a longer open: "freeze"
+                (`torch.jit.freeze`: weights become constants) or "inference"
+                (`torch.jit.optimize_for_inference`: also fused, and weights copied to layouts that
+                suit the machine). For models exported in eval mode that keep no state; the last
+                bits of answers may differ. Compiled packages are as they are.
             output: what results are: "auto" (torch tensors when an input is one, else NumPy
                 arrays), "numpy" or "torch".
             torch_dir: the folder with libtorch's lib/, instead of the installed torch's.
@@ -417,7 +423,7 @@ class Store(Handle):
             RollbackError: older than the store's state has seen, or than `manifest`,
                 `min_sequence` or `max_age` ask for.
             NotFoundError, UntrustedError, CorruptError, NoKeyError, RevokedError,
-            UnavailableError, TimeoutError, EngineError, UnsupportedError (no such device).
+            UnavailableError, TimeoutError, EngineError, UnsupportedError (no such device, can't be optimised).
         """
         arguments = open_arguments(
             verify,
@@ -428,6 +434,7 @@ class Store(Handle):
             manifest,
             min_sequence,
             max_age,
+            optimize,
         )
         with reporting(progress, f"opening {reference}") as on_progress:
             return Model(self._raw.load(reference, keys._raw, arguments, output, on_progress))

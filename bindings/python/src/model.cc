@@ -114,7 +114,8 @@ void stream(const pts::Package& package, const py::object& write, const pts::Ope
 
 OpenArguments::OpenArguments(const std::string& level, std::string on_device, int threads,
                              int warm_ups, std::string torch, std::string pinned,
-                             std::uint64_t from_sequence, std::uint64_t age)
+                             std::uint64_t from_sequence, std::uint64_t age,
+                             const std::string& optimization)
     : device(std::move(on_device)),
       intra_op_threads(threads),
       warm_up_runs(warm_ups),
@@ -127,6 +128,14 @@ OpenArguments::OpenArguments(const std::string& level, std::string on_device, in
   } else if (level != "signed") {
     raise(PTS_INVALID_ARGUMENT, "verify is 'signed' or 'aead', not '" + level + "'");
   }
+  if (optimization == "freeze") {
+    optimize = pts::Optimize::freeze;
+  } else if (optimization == "inference") {
+    optimize = pts::Optimize::inference;
+  } else if (optimization != "none") {
+    raise(PTS_INVALID_ARGUMENT,
+          "optimize is 'none', 'freeze' or 'inference', not '" + optimization + "'");
+  }
 }
 
 pts::OpenOptions c_options(const OpenArguments& arguments, LongCall& call) {
@@ -135,6 +144,7 @@ pts::OpenOptions c_options(const OpenArguments& arguments, LongCall& call) {
   options.device = arguments.device;
   options.intra_op_threads = arguments.intra_op_threads;
   options.warm_up_runs = arguments.warm_up_runs;
+  options.optimize = arguments.optimize;
   options.torch_dir = arguments.torch_dir;
   options.manifest = arguments.manifest;
   options.min_sequence = arguments.min_sequence;
@@ -164,7 +174,7 @@ py::object fetch_package(const std::function<pts::Package(const pts::OpenOptions
 void add_model(py::module_& module) {
   py::class_<OpenArguments>(module, "OpenArguments")
       .def(py::init<const std::string&, std::string, int, int, std::string, std::string,
-                    std::uint64_t, std::uint64_t>());
+                    std::uint64_t, std::uint64_t, const std::string&>());
 
   py::class_<Model>(module, "Model")
       .def("infer", &Model::infer)

@@ -14,12 +14,13 @@ namespace binding {
 struct OpenArguments {
   OpenArguments(const std::string& level, std::string on_device, int threads, int warm_ups,
                 std::string torch, std::string pinned, std::uint64_t from_sequence,
-                std::uint64_t age);
+                std::uint64_t age, const std::string& optimization);
 
   pts::Verify verify = pts::Verify::signed_;
   std::string device;
   int intra_op_threads = 0;
   int warm_up_runs = 0;
+  pts::Optimize optimize = pts::Optimize::none;
   std::string torch_dir;
   std::string manifest;
   std::uint64_t min_sequence = 0;

@@ -722,10 +722,22 @@ typedef struct pts_open_options {
                             an alias must be set anew at least this often. One dated more than 300 s
                             into the future is refused too. Allow for how far clocks may differ;
                             0 (default) = any age */
+  int32_t optimize; /* PTS_OPTIMIZE_NONE (default), PTS_OPTIMIZE_FREEZE, PTS_OPTIMIZE_INFERENCE */
 } pts_open_options;
 
+/* What is done to a TorchScript program after it is loaded, at the cost of a longer open (what runs
+ * gain and opens lose depends on the model; docs/performance.md measures one). Each needs a model
+ * exported in eval mode and without state of its own (PTS_UNSUPPORTED otherwise); answers may
+ * differ in the last bits. Programs that were compiled ahead are as they are: for them it does
+ * nothing.
+ * FREEZE: torch.jit.freeze. Weights become constants of the program, which is then simplified;
+ * what isn't folded stays in the memory it is in.
+ * INFERENCE: torch.jit.optimize_for_inference. The same, then layers are fused and weights copied
+ * to layouts that suit the machine: up to twice the model's memory. */
+enum { PTS_OPTIMIZE_NONE = 0, PTS_OPTIMIZE_FREEZE = 1, PTS_OPTIMIZE_INFERENCE = 2 };
+
 #define PTS_OPEN_OPTIONS_INIT \
-  {sizeof(pts_open_options), PTS_VERIFY_SIGNED, NULL, 0, 0, NULL, NULL, NULL, 0, 0}
+  {sizeof(pts_open_options), PTS_VERIFY_SIGNED, NULL, 0, 0, NULL, NULL, NULL, 0, 0, 0}
 PTS_API void pts_open_options_init(pts_open_options* options);
 
 /* A version whose manifest has been verified; nothing is decrypted yet. */

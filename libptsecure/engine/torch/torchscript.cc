@@ -304,8 +304,7 @@ CallableMethod callable(jit::Function& function, const Effects& effects, bool st
   return method;
 }
 
-std::shared_ptr<const ModelCommon> describe(const jit::Module& module,
-                                            const EngineLoadOptions& options) {
+std::shared_ptr<ModelCommon> describe(const jit::Module& module, const EngineLoadOptions& options) {
   auto common = std::make_shared<ModelCommon>();
   common->intra_op_threads = options.intra_op_threads;
   common->inspect_only = options.inspect_only;
@@ -321,6 +320,23 @@ std::shared_ptr<const ModelCommon> describe(const jit::Module& module,
                                        at_device(options.device)));
   }
   return common;
+}
+
+jit::Module optimized(jit::Module& module, const ModelDescription& description, Optimize how) {
+  const auto refuse = [](const std::string& reason) {
+    throw Error(Status::unsupported, "this model can't be optimised: " + reason);
+  };
+  if (description.stateful) refuse("it has state of its own, which would become constant");
+  if (module.is_training()) {
+    refuse("it was exported in training mode; call eval() on it and publish it anew");
+  }
+  std::vector<std::string> others;
+  for (const MethodSpec& method : description.methods) {
+    if (method.name != "forward") others.push_back(method.name);
+  }
+  if (description.methods.size() == others.size()) refuse("it has no forward");
+  return how == Optimize::freeze ? jit::freeze(module, others)
+                                 : jit::optimize_for_inference(module, others);
 }
 
 }  // namespace
@@ -347,9 +363,15 @@ std::unique_ptr<EngineModel> load_torchscript(ByteSource& source,
     weight_bytes = loader.weight_bytes();
   }
   try {
-    const auto common = describe(*module, options);
-    const_cast<ModelCommon&>(*common).description.weight_bytes = weight_bytes;
+    auto common = describe(*module, options);
+    if (options.optimize != Optimize::none && !options.inspect_only) {
+      module = optimized(*module, common->description, options.optimize);
+      common = describe(*module, options);
+    }
+    common->description.weight_bytes = weight_bytes;
     return std::make_unique<TorchscriptModel>(std::move(*module), common);
+  } catch (const Error&) {
+    throw;
   } catch (...) {
     rethrow_as_error("the model could not be described");
   }

@@ -16,11 +16,16 @@ type OpenOptions struct {
 	Manifest       string
 	MinSequence    uint64
 	MaxAgeS        uint64
+	Optimize       int32
 }
 
 const (
 	VerifySigned = int32(C.PTS_VERIFY_SIGNED)
 	VerifyAEAD   = int32(C.PTS_VERIFY_AEAD)
+
+	OptimizeNone      = int32(C.PTS_OPTIMIZE_NONE)
+	OptimizeFreeze    = int32(C.PTS_OPTIMIZE_FREEZE)
+	OptimizeInference = int32(C.PTS_OPTIMIZE_INFERENCE)
 )
 
 func (o *OpenOptions) in(a *arena) *C.pts_open_options {
@@ -33,6 +38,7 @@ func (o *OpenOptions) in(a *arena) *C.pts_open_options {
 	c.device = a.optional("a device", o.Device)
 	c.intra_op_threads = C.int32_t(o.IntraOpThreads)
 	c.warm_up_runs = C.int32_t(o.WarmUpRuns)
+	c.optimize = C.int32_t(o.Optimize)
 	c.torch_dir = a.optional("a folder", o.TorchDir)
 	c.cancel = (*C.pts_cancel)(o.Cancel)
 	c.manifest = a.optional("a manifest's digest", o.Manifest)

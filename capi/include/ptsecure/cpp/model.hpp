@@ -20,11 +20,18 @@ namespace pts {
 
 enum class Verify : std::int32_t { signed_ = PTS_VERIFY_SIGNED, aead = PTS_VERIFY_AEAD };
 
+enum class Optimize : std::int32_t {
+  none = PTS_OPTIMIZE_NONE,
+  freeze = PTS_OPTIMIZE_FREEZE,
+  inference = PTS_OPTIMIZE_INFERENCE
+};
+
 struct OpenOptions {
   Verify verify = Verify::signed_;
   std::string device;  // empty = "cpu"
   int intra_op_threads = 0;
   int warm_up_runs = 0;
+  Optimize optimize = Optimize::none;
   std::string torch_dir;
   const Cancel* cancel = nullptr;
   Progress progress;
@@ -58,6 +65,7 @@ inline pts_open_options c_options(const OpenOptions& options) {
   raw.device = or_null(options.device);
   raw.intra_op_threads = options.intra_op_threads;
   raw.warm_up_runs = options.warm_up_runs;
+  raw.optimize = static_cast<std::int32_t>(options.optimize);
   raw.torch_dir = or_null(options.torch_dir);
   raw.cancel = options.cancel == nullptr ? nullptr : options.cancel->get();
   raw.manifest = or_null(options.manifest);
