@@ -119,6 +119,9 @@ OpenOptions open_options(const pts_open_options* given) {
                 "PTS_OPTIMIZE_INFERENCE (2), not " +
                     std::to_string(known.optimize));
   }
+  if (known.reserved != 0) {
+    throw Error(Status::invalid_argument, "pts_open_options.reserved must be 0");
+  }
   OpenOptions options;
   options.level = static_cast<VerifyLevel>(known.verify);
   options.optimize = static_cast<ptsecure::Optimize>(known.optimize);

@@ -192,7 +192,7 @@ static void test_inits(void) {
   CHECK(a.verify == PTS_VERIFY_SIGNED && b.verify == PTS_VERIFY_SIGNED && b.device == NULL && \
         b.intra_op_threads == 0 && b.warm_up_runs == 0 && b.torch_dir == NULL &&              \
         b.cancel == NULL && b.manifest == NULL && b.min_sequence == 0 && b.max_age_s == 0 &&  \
-        b.optimize == PTS_OPTIMIZE_NONE)
+        b.optimize == PTS_OPTIMIZE_NONE && b.reserved == 0)
   SAME(pts_open_options, PTS_OPEN_OPTIONS_INIT);
 #undef SAME_MEMBERS
 #define SAME_MEMBERS(a, b) CHECK(a.method == b.method && b.method == NULL && b.input_names == NULL)
@@ -214,7 +214,7 @@ static void test_no_tail_padding(void) {
   TAIL(pts_keyring_options, reserved);
   TAIL(pts_store_options, state);
   TAIL(pts_publish_options, weights_of);
-  TAIL(pts_open_options, max_age_s);
+  TAIL(pts_open_options, reserved);
   TAIL(pts_infer_options, input_names);
   TAIL(pts_tensor, reserved);
 #undef TAIL

@@ -723,6 +723,7 @@ typedef struct pts_open_options {
                             into the future is refused too. Allow for how far clocks may differ;
                             0 (default) = any age */
   int32_t optimize; /* PTS_OPTIMIZE_NONE (default), PTS_OPTIMIZE_FREEZE, PTS_OPTIMIZE_INFERENCE */
+  int32_t reserved; /* 0 */
 } pts_open_options;
 
 /* What is done to a TorchScript program after it is loaded, at the cost of a longer open (what runs
@@ -737,7 +738,7 @@ typedef struct pts_open_options {
 enum { PTS_OPTIMIZE_NONE = 0, PTS_OPTIMIZE_FREEZE = 1, PTS_OPTIMIZE_INFERENCE = 2 };
 
 #define PTS_OPEN_OPTIONS_INIT \
-  {sizeof(pts_open_options), PTS_VERIFY_SIGNED, NULL, 0, 0, NULL, NULL, NULL, 0, 0, 0}
+  {sizeof(pts_open_options), PTS_VERIFY_SIGNED, NULL, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0}
 PTS_API void pts_open_options_init(pts_open_options* options);
 
 /* A version whose manifest has been verified; nothing is decrypted yet. */

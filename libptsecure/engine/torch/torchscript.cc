@@ -326,17 +326,17 @@ jit::Module optimized(jit::Module& module, const ModelDescription& description, 
   const auto refuse = [](const std::string& reason) {
     throw Error(Status::unsupported, "this model can't be optimised: " + reason);
   };
-  if (description.stateful) refuse("it has state of its own, which would become constant");
   if (module.is_training()) {
     refuse("it was exported in training mode; call eval() on it and publish it anew");
   }
+  if (description.stateful) refuse("it has state of its own, which would become constant");
   std::vector<std::string> others;
   for (const MethodSpec& method : description.methods) {
     if (method.name != "forward") others.push_back(method.name);
   }
   if (description.methods.size() == others.size()) refuse("it has no forward");
-  return how == Optimize::freeze ? jit::freeze(module, others)
-                                 : jit::optimize_for_inference(module, others);
+  jit::Module frozen = jit::freeze(module, others);
+  return how == Optimize::freeze ? frozen : jit::optimize_for_inference(frozen, others);
 }
 
 }  // namespace
