@@ -423,7 +423,8 @@ class Store(Handle):
             RollbackError: older than the store's state has seen, or than `manifest`,
                 `min_sequence` or `max_age` ask for.
             NotFoundError, UntrustedError, CorruptError, NoKeyError, RevokedError,
-            UnavailableError, TimeoutError, EngineError, UnsupportedError (no such device, can't be optimised).
+            UnavailableError, TimeoutError, EngineError, UnsupportedError (no such device, or a
+                program that can't be optimised).
         """
         arguments = open_arguments(
             verify,
