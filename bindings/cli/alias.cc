@@ -135,7 +135,9 @@ void add_alias_commands(CLI::App& app, Common& common) {
   CLI::App* verb = add(*alias, common, arguments, "set",
                        "Point an alias at a version, as a new signed record", set);
   add_alias_option(verb, *arguments);
-  verb->add_option("VERSION", arguments->version, "Version number")->required();
+  verb->add_option("VERSION", arguments->version, "Version number")
+      ->required()
+      ->check(CLI::PositiveNumber);
   add_reason(verb, *arguments);
 
   add(*alias, common, arguments, "list", "List a model's aliases, verified", list);
@@ -152,7 +154,8 @@ void add_alias_commands(CLI::App& app, Common& common) {
              "Point an alias back at an earlier version, as a new signed record", roll_back);
   add_alias_option(verb, *arguments)->required(false);
   verb->add_option("--to", arguments->version,
-                   "Version number; the one before the present one if not given");
+                   "Version number; the one before the present one if not given")
+      ->check(CLI::PositiveNumber);
   add_reason(verb, *arguments);
 
   verb = add(app, common, arguments, "history", "Every record of an alias, verified, oldest first",

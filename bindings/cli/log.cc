@@ -110,8 +110,10 @@ void add_log(CLI::App& app, Common& common) {
   CLI::App* log = app.add_subcommand("log", "The store's log of every signed change");
   log->require_subcommand(1);
   CLI::App* show_verb = log->add_subcommand("show", "Print the log, verified, oldest first");
-  show_verb->add_option("--from", arguments->first, "From this record on");
-  show_verb->add_option("--limit", arguments->limit, "At most so many (0 = all)");
+  show_verb->add_option("--from", arguments->first, "From this record on")
+      ->check(CLI::PositiveNumber);
+  show_verb->add_option("--limit", arguments->limit, "At most so many (0 = all)")
+      ->check(CLI::NonNegativeNumber);
   show_verb->callback(
       [&common, arguments] { common.run = [&common, arguments] { show(common, *arguments); }; });
   CLI::App* verify_verb = log->add_subcommand(

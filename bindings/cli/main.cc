@@ -1,6 +1,9 @@
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -14,8 +17,10 @@ namespace {
 constexpr int kUsage = 2;
 const pts_cancel* interrupted = nullptr;
 
+// The second one ends the process at once: a model that is running can't be asked to stop.
 void on_interrupt(int) {
   pts_cancel_set(interrupted);
+  std::signal(SIGINT, SIG_DFL);
 }
 
 // docs/errors.md lists these.
@@ -48,6 +53,20 @@ int complain(const std::string& message, int code) {
   return code;
 }
 
+// CLI11 says only that a subcommand is missing where one was mistyped.
+std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  const bool wants_verb = at->get_require_subcommand_min() > at->get_subcommands().size();
+  const std::string help = at == &app ? "ptsecure" : "ptsecure " + at->get_name();
+  if (wants_verb && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    const std::vector<std::string> rest = app.remaining(true);
+    return (rest.empty() ? "a command is missing" : "'" + rest.front() + "' is no command here") +
+           "; see `" + help + " --help`";
+  }
+  return std::string(error.what()) + "; see `" + help + " --help`";
+}
+
 int run(int argc, char** argv) {
   CLI::App app(
       "Keeps PyTorch models signed and encrypted in a folder or in MongoDB, and runs them.",
@@ -60,7 +79,7 @@ int run(int argc, char** argv) {
       "Environment: PTSECURE_STORE, PTSECURE_KEYS, PTSECURE_STATE, PTSECURE_PASSPHRASE, "
       "PTSECURE_TORCH_DIR.\n"
       "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not trusted or damaged, 5 no key, 6 "
-      "store unreachable.");
+      "store unreachable, 130 interrupted.");
   Common common;
   app.add_option("--store", common.store, "Folder, file:///path or mongodb://host/database")
       ->envname("PTSECURE_STORE");
@@ -86,7 +105,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    return complain(std::string(error.what()) + "; see `ptsecure --help`", kUsage);
+    return complain(usage_error(app, error), kUsage);
   }
   interrupted = common.cancel.get();
   std::signal(SIGINT, on_interrupt);
@@ -147,7 +166,8 @@ void Expected::add_to(CLI::App& verb) {
   verb.add_option("--manifest", manifest,
                   "Only a version with this manifest (SHA-256, see `alias show`)");
   verb.add_option("--min-sequence", min_sequence,
-                  "Only with an alias whose last record has at least this sequence");
+                  "Only with an alias whose last record has at least this sequence")
+      ->check(CLI::NonNegativeNumber);
   verb.add_option("--max-age", max_age,
                   "Only with an alias that was set within this time: 3600, 90m, 24h, 7d")
       ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_OPTIONAL));
@@ -165,9 +185,16 @@ pts::OpenOptions Expected::options(const Common& common) const {
 }
 
 std::string read_file(const std::string& path) {
+  std::error_code none;
+  if (!std::filesystem::exists(path, none))
+    throw pts::NotFound(PTS_NOT_FOUND, "there is no file '" + path + "'");
+  if (std::filesystem::is_directory(path, none))
+    throw UsageError("'" + path + "' is a folder, where a file is expected");
   std::ifstream in(path, std::ios::binary);
+  if (!in) throw UsageError("'" + path + "' can't be read: " + std::strerror(errno));
   std::string content(std::istreambuf_iterator<char>(in), {});
-  if (!in || in.bad()) throw UsageError("'" + path + "' can't be read");
+  if (in.bad()) throw UsageError("'" + path + "' can't be read");
+  if (content.empty()) throw UsageError("'" + path + "' is empty");
   return content;
 }
 

@@ -182,7 +182,8 @@ void add_list(CLI::App& app, Common& common) {
       "list", "List models, or the versions of one (the store's index, not verified)");
   verb->add_option("NAME", arguments->reference, "Model whose versions to list");
   verb->add_option("--after", arguments->after, "Only models whose names come after this one");
-  verb->add_option("--limit", arguments->limit, "At most so many (0 = all)");
+  verb->add_option("--limit", arguments->limit, "At most so many (0 = all)")
+      ->check(CLI::NonNegativeNumber);
   verb->callback([&common, arguments] {
     common.run = [&common, arguments] {
       arguments->reference.empty() ? list_models(common, *arguments)

@@ -1,14 +1,19 @@
 #include "bindings/cli/terminal.hpp"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <stdexcept>
+
+#include "ptsecure/ptsecure.hpp"
 
 namespace cli {
 namespace {
@@ -27,7 +32,7 @@ std::string time_left(double seconds) {
   return text.data();
 }
 
-// Turns echo off while it lives.
+// While it lives, nothing typed is shown, and Ctrl-C waits for wait_for_line.
 class NoEcho {
  public:
   NoEcho() {
@@ -36,13 +41,27 @@ class NoEcho {
     termios quiet = before_;
     quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, &mask_);
   }
-  ~NoEcho() { tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_); }
+  ~NoEcho() {
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+    pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  }
   NoEcho(const NoEcho&) = delete;
   NoEcho& operator=(const NoEcho&) = delete;
 
+  // False after Ctrl-C.
+  bool wait_for_line() const {
+    pollfd in{STDIN_FILENO, POLLIN, 0};
+    return ppoll(&in, 1, nullptr, &mask_) >= 0 || errno != EINTR;
+  }
+
  private:
   termios before_{};
+  sigset_t mask_{};
 };
 
 }  // namespace
@@ -104,9 +123,11 @@ void ProgressBar::update(std::uint64_t done, std::uint64_t total) {
 std::string ask_passphrase(const std::string& prompt) {
   const NoEcho quiet;
   std::cerr << prompt << ": " << std::flush;
+  const bool interrupted = !quiet.wait_for_line();
   std::string line;
-  std::getline(std::cin, line);
+  if (!interrupted) std::getline(std::cin, line);
   std::cerr << '\n';
+  if (interrupted) throw pts::Cancelled(PTS_CANCELLED, "interrupted");
   return line;
 }
 

@@ -180,6 +180,8 @@ std::vector<AliasInfo> Registry::aliases(const std::string& name, const Keyring&
     if (!record || AliasBody::from_record(*record).deleted) continue;
     infos.push_back(info_of(alias, *record));
   }
+  if (infos.empty() && store_->versions(name, 0, 1, cancel).empty())
+    throw Error(Status::not_found, "there is no model '" + name + "' in " + store_->display_uri());
   return infos;
 }
 

@@ -91,9 +91,12 @@ DirectoryStore::DirectoryStore(const std::string& path)
           throw Error(Status::invalid_argument,
                       "the path of a store is empty or holds a NUL character; name a folder");
         }
-        std::string absolute = std::filesystem::absolute(path).string();
-        while (absolute.size() > 1 && absolute.back() == '/') absolute.pop_back();
-        return absolute;
+        // One spelling of a path, as far as it can be told without looking: clients remember stores
+        // by it. `..` stays, since it leads elsewhere behind a symbolic link.
+        std::filesystem::path absolute;
+        for (const auto& part : std::filesystem::absolute(path))
+          if (part != "." && !part.empty()) absolute /= part;
+        return absolute.string();
       }()) {}
 
 void DirectoryStore::throw_no_store(const Folder* root) const {
