@@ -2,7 +2,6 @@
 #include <chrono>
 #include <cstring>
 #include <fstream>
-#include <functional>
 #include <thread>
 
 #include "tests/engine/packages.hpp"
@@ -150,25 +149,6 @@ TEST(AotiWeights, ReplacedWhileRunning) {
   }
   EXPECT_EQ(callers.other_seen, 0);
 }
-
-// Fills what was deferred only after `wait` has returned.
-class SlowSource final : public ByteSource {
- public:
-  SlowSource(std::string bytes, std::function<void()> wait)
-      : source_(std::move(bytes)), wait_(std::move(wait)) {}
-  std::uint64_t size() const override { return source_.size(); }
-  void read(std::uint64_t pos, void* dst, std::size_t n) override { source_.read(pos, dst, n); }
-  void defer(std::uint64_t pos, void* dst, std::size_t n) override { source_.defer(pos, dst, n); }
-  void discard_deferred() override { source_.discard_deferred(); }
-  void finish() override {
-    wait_();
-    source_.finish();
-  }
-
- private:
-  ByteSourceDouble source_;
-  std::function<void()> wait_;
-};
 
 TEST(AotiWeights, RunsGoOnWhileTheNewOnesAreDecrypted) {
   const auto model = load_package("dense");

@@ -19,6 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# As tests/engine/operators/operators.cc registers it.
+OPERATOR = (
+    "scaled_sum(Tensor[] xs, float factor, SymInt times=1, str? label=None, int[]? dims=None, "
+    "Tensor? bias=None) -> (Tensor, Tensor[])"
+)
+
 
 def folder() -> Path:
     base = Path(os.environ.get("PTSECURE_BUILD_DIR", "build")) / "test-packages"
@@ -105,6 +111,7 @@ def compile_packages(out: Path) -> None:
         exported, package_path=str(out / "counter.pt2"), inductor_configs=configs
     )
     answers("counter", counter, [([torch.randn(4)], {"step": step}) for _ in range(3)])
+    compile_operators(out, blob, answers)
     pickle_weights(out, dense)
     torch.save(dense.state_dict(), out / "dense_weights.pt")
     with torch.no_grad():
@@ -113,6 +120,55 @@ def compile_packages(out: Path) -> None:
     torch.save(dict(dense.state_dict()), out / "tuned_weights.pt")
     write_safetensors(out / "tuned_weights.safetensors", dense.state_dict())
     answers("tuned", dense, calls)
+
+
+def compile_operators(out: Path, configs: dict[str, Any], answers: Callable[..., None]) -> None:
+    """Calls an operator that the process must have registered and one of torch's that has no C
+    function; its weights are large enough to be seen in the memory of a process."""
+    import torch
+    from torch import Tensor, nn
+
+    library = torch.library.Library("ptsecure_test", "FRAGMENT")
+    library.define(OPERATOR)
+
+    def scaled_sum(
+        xs: list[Tensor],
+        factor: float,
+        times: int = 1,
+        label: str | None = None,
+        dims: list[int] | None = None,
+        bias: Tensor | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        total = torch.stack(xs).sum(0) * factor * times + len(label or "") + sum(dims or [])
+        return (total if bias is None else total + bias), [x + 1 for x in xs]
+
+    library.impl("scaled_sum", scaled_sum, "CPU")
+    torch.library.register_fake(
+        "ptsecure_test::scaled_sum",
+        lambda xs, *_, **__: (torch.empty_like(xs[0]), [torch.empty_like(x) for x in xs]),
+        lib=library,
+    )
+
+    class Operators(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide = nn.Linear(2048, 2048, bias=False)
+            self.bias = nn.Parameter(torch.randn(2048))
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            op = torch.ops.ptsecure_test.scaled_sum
+            hidden = self.wide(x)
+            total, more = op([hidden, x], 0.5, x.shape[0], "label", [1, 2], self.bias)
+            counts = torch.bincount(x.abs().long().flatten(), minlength=4)[:4]
+            return total + more[0], op([x], 2.0)[0], counts.float()
+
+    model = Operators().eval()
+    rows = torch.export.Dim("rows", min=1, max=64)
+    exported = torch.export.export(model, (torch.randn(3, 2048),), dynamic_shapes={"x": {0: rows}})
+    torch._inductor.aoti_compile_and_package(
+        exported, package_path=str(out / "operators.pt2"), inductor_configs=configs
+    )
+    answers("operators", model, [([torch.randn(n, 2048)], {}) for n in (1, 2)])
 
 
 def write_safetensors(path: Path, tensors: dict[str, Any]) -> None:
@@ -225,6 +281,13 @@ def make_bad(out: Path) -> None:
     variant(
         "symbol", library(lambda so: so.replace(b"aoti_torch_get_dim\0", b"aoti_torch_get_dIm\0"))
     )
+    cpp, about = name_of(dense, ".wrapper.cpp"), name_of(dense, ".wrapper_metadata.json")
+    renamed = dense[cpp].replace(b"first.weight", b"first.wEight")
+    variant("other_source", lambda content: content.update({cpp: renamed}))
+    empty = b"// nothing of the kind"
+    variant("empty_source", lambda content: content.update({cpp: empty}))
+    variant("metadata_list", lambda content: content.update({about: b"[1]"}))
+    variant("metadata_cut", lambda content: content.update({about: dense[about][:-2]}))
     variant("no_interface", library(lambda so: foreign_library()))
     blob = name_of(dense, "_weights.blob")
     variant("short_weights", lambda content: content.update({blob: content[blob][:-64]}))

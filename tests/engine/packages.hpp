@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <string>
 
 #include "tests/engine/models.hpp"
@@ -28,6 +29,25 @@ inline std::unique_ptr<EngineModel> load_package(const std::string& name) {
 inline nlohmann::json package_calls(const std::string& name) {
   return nlohmann::json::parse(read_file(package_folder() / (name + ".json")));
 }
+
+// Fills what was deferred only after `wait` has returned.
+class SlowSource final : public ByteSource {
+ public:
+  SlowSource(std::string bytes, std::function<void()> wait)
+      : source_(std::move(bytes)), wait_(std::move(wait)) {}
+  std::uint64_t size() const override { return source_.size(); }
+  void read(std::uint64_t pos, void* dst, std::size_t n) override { source_.read(pos, dst, n); }
+  void defer(std::uint64_t pos, void* dst, std::size_t n) override { source_.defer(pos, dst, n); }
+  void discard_deferred() override { source_.discard_deferred(); }
+  void finish() override {
+    wait_();
+    source_.finish();
+  }
+
+ private:
+  ByteSourceDouble source_;
+  std::function<void()> wait_;
+};
 
 inline ValueVector arguments_of(const nlohmann::json& call) {
   ValueVector arguments;

@@ -2,13 +2,14 @@
 
 #include <ATen/core/Tensor.h>
 #include <torch/csrc/inductor/aoti_runner/model_container_runner.h>
-#include <torch/csrc/inductor/aoti_torch/proxy_executor.h>
 
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <unordered_map>
 #include <vector>
 
+#include "libptsecure/engine/torch/extern_operators.hpp"
 #include "libptsecure/engine/torch/memory_library.hpp"
 
 namespace ptsecure::torch_plugin {
@@ -31,10 +32,34 @@ class AotiRunner final : public torch::inductor::AOTIModelContainerRunner {
   std::size_t constant_count() const;
   std::size_t input_count(const MemoryLibrary& library) const;
 
-  // Executes the operators that compiled code calls by number. Must live as long as this.
-  void set_proxy(torch::aot_inductor::ProxyExecutor* proxy) {
-    proxy_executor_handle_ = reinterpret_cast<AOTIProxyExecutorHandle>(proxy);
+  std::vector<at::Tensor> execute(std::vector<at::Tensor>&& inputs) {
+    return guarded([&] { return boxed_run(std::move(inputs)); });
   }
+  void fold(bool use_inactive) {
+    guarded([&] { run_const_fold(use_inactive); });
+  }
+
+  // Executes the operators that compiled code calls by number; null = it calls none.
+  void set_operators(std::shared_ptr<ExternOperators> operators) {
+    operators_ = std::move(operators);
+    proxy_executor_handle_ = reinterpret_cast<AOTIProxyExecutorHandle>(
+        static_cast<torch::aot_inductor::ProxyExecutor*>(operators_.get()));
+  }
+
+ private:
+  // What an operator threw, rather than the code's word that something did.
+  template <class Call>
+  static std::invoke_result_t<Call> guarded(Call&& call) {
+    ExternOperators::forget_failure();
+    try {
+      return call();
+    } catch (...) {
+      ExternOperators::rethrow_failure();
+      throw;
+    }
+  }
+
+  std::shared_ptr<ExternOperators> operators_;
 };
 
 }  // namespace ptsecure::torch_plugin

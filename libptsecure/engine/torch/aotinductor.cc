@@ -264,11 +264,6 @@ class Loader {
                     "the package is incomplete: the model " + model.name +
                         " has no generated source (.wrapper.cpp), which says what its inputs are");
       }
-      if (!model.extern_nodes.empty()) {
-        throw Error(Status::unsupported, "the model " + model.name +
-                                             " calls custom operators, which compiled packages "
-                                             "opened from memory can't do yet");
-      }
     }
   }
 
@@ -313,7 +308,8 @@ class Loader {
                     .constants = read_constant_rules(model.source, part.runner->constant_count()),
                     .take = {},
                     .device = device,
-                    .input_names = {}});
+                    .input_names = {},
+                    .operators = {}});
     require_same_constants(part, *info);
     info->stateful = std::any_of(info->constants.begin(), info->constants.end(),
                                  [](const ConstantRule& rule) { return rule.written; });
@@ -322,6 +318,11 @@ class Loader {
     info->take = {.device = device == "cpu" ? at::Device(at::kCPU) : at_device(options_.device),
                   .copy_unowned = info->stateful};
     info->input_names = names_of_tensors(*info);
+    if (!model.extern_nodes.empty()) {
+      info->operators = std::make_shared<ExternOperators>(model.extern_nodes, info->take.device,
+                                                          options_.inspect_only);
+      part.runner->set_operators(info->operators);
+    }
     return info;
   }
 
@@ -395,7 +396,7 @@ class Loader {
                                           /*validate_full_updates=*/false, /*user_managed=*/true);
     }
     if (part.info->folds && !options_.inspect_only) {
-      part.runner->run_const_fold(/*use_inactive=*/false);
+      part.runner->fold(/*use_inactive=*/false);
     }
     return std::make_shared<CompiledProgram>(
         std::move(part.library), std::move(part.runner), part.info,

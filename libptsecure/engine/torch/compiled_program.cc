@@ -139,7 +139,7 @@ Value CompiledProgram::run(std::span<const Value> arguments) {
 Value CompiledProgram::run_locked(std::vector<at::Tensor>&& inputs) {
   if (turnstile_.load(std::memory_order_acquire)) const std::lock_guard wait(replacing_);
   const std::shared_lock lock(weights_in_use_);
-  return give(runner_->boxed_run(std::move(inputs)));
+  return give(runner_->execute(std::move(inputs)));
 }
 
 void CompiledProgram::replace_weights(AotiWeights weights) {
@@ -148,7 +148,7 @@ void CompiledProgram::replace_weights(AotiWeights weights) {
   runner_->update_constant_buffer(constants, /*use_inactive=*/true,
                                   /*validate_full_updates=*/false, /*user_managed=*/true);
   // Code that folds nothing would only say so on standard error.
-  if (info_->folds) runner_->run_const_fold(/*use_inactive=*/true);
+  if (info_->folds) runner_->fold(/*use_inactive=*/true);
   turnstile_.store(true, std::memory_order_release);
   {
     const std::unique_lock exclusive(weights_in_use_);
@@ -169,6 +169,7 @@ std::shared_ptr<CompiledProgram> CompiledProgram::fork(
   const ProgramInfo& info = *program->info_;
   AotiWeights weights = program->weights().with_own_state(info.constants);
   auto runner = std::make_unique<AotiRunner>(*program->library_, program_instances(), info.device);
+  runner->set_operators(info.operators);
   auto forked = std::make_shared<CompiledProgram>(program->library_, std::move(runner),
                                                   program->info_, AotiWeights());
   forked->replace_weights(std::move(weights));

@@ -27,7 +27,8 @@ struct ProgramInfo {
   std::string device;  // "cpu", "cuda:0"
   bool stateful = false;
   bool folds = false;  // some constants are computed from others when the weights are there
-  std::vector<std::string> input_names;  // for messages, one for each of `inputs`
+  std::vector<std::string> input_names;        // for messages, one for each of `inputs`
+  std::shared_ptr<ExternOperators> operators;  // null = the code calls none through a proxy
 };
 
 // One compiled model that can be run. Runs go side by side unless it keeps state; then they go one
