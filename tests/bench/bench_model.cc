@@ -2,18 +2,24 @@
 //
 //   bench_model plain FILE SHAPE                       torch::jit::load of the plaintext file
 //   bench_model sealed STORE REFERENCE KEYS SHAPE LEVEL     LEVEL: signed or aead
-//   bench_model publish STORE NAME KEYS FILE           as TorchScript
+//   bench_model package FILE SHAPE                     AOTIModelPackageLoader of the plaintext file
+//   bench_model sealed-package ...                     as sealed, of a compiled package
+//   bench_model publish STORE NAME KEYS FILE
 //
 // SHAPE: extents of the one float32 input of `forward`, "1,1024"; "" = don't run it. libtorch is
 // linked, so it is loaded before any clock starts, on both sides. The plug-in and all else that
-// ptsecure needs is loaded on ptsecure's clock.
+// ptsecure needs is loaded on ptsecure's clock. Compiled packages need libtorch.so too: it is
+// loaded likewise for them.
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
+#include <dlfcn.h>
+#include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 #include <torch/script.h>
 
 #include <exception>
 #include <functional>
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <ptsecure/ptsecure.hpp>
 #include <sstream>
@@ -61,6 +67,22 @@ nlohmann::json plain(const Arguments& arguments) {
       });
 }
 
+void load_libtorch() {
+  if (dlopen("libtorch.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) throw std::runtime_error(dlerror());
+}
+
+nlohmann::json package(const Arguments& arguments) {
+  const std::vector<std::int64_t> shape = parse_shape(arguments.at(1));
+  const at::Tensor input = at::ones(shape);
+  return measure_open(
+      shape,
+      [&] { return std::make_shared<torch::inductor::AOTIModelPackageLoader>(arguments.at(0)); },
+      [&](const auto& loader) {
+        const c10::InferenceMode inference;
+        loader->run({input});
+      });
+}
+
 nlohmann::json sealed(const Arguments& arguments) {
   const std::vector<std::int64_t> shape = parse_shape(arguments.at(3));
   std::vector<float> ones(static_cast<std::size_t>(c10::multiply_integers(shape)), 1.0F);
@@ -93,10 +115,12 @@ int main(int argc, char** argv) {
     const Arguments all(argv + 1, argv + argc);
     const std::string& verb = all.at(0);
     const Arguments rest(all.begin() + 1, all.end());
+    if (verb.ends_with("package")) load_libtorch();
     at::get_num_threads();  // libtorch reads the machine once; not a part of opening a model
-    std::cout << (verb == "plain"     ? plain(rest)
-                  : verb == "sealed"  ? sealed(rest)
-                  : verb == "publish" ? publish(rest)
+    std::cout << (verb == "plain"              ? plain(rest)
+                  : verb == "package"          ? package(rest)
+                  : verb.starts_with("sealed") ? sealed(rest)
+                  : verb == "publish"          ? publish(rest)
                                       : throw std::invalid_argument("unknown verb " + verb))
               << '\n';
     return 0;

@@ -66,6 +66,36 @@ class Suite:
             self.rounds(7, 4),
         )
 
+    def open_package(self) -> Contest:
+        """A compiled model of 100 MB, its weights beside the library."""
+        f = self.fixtures
+        model = "100mb.pt2"
+
+        def prepare() -> list[Side]:
+            plain: Command = [f.program("bench_model"), "package", f.model(model), f.shape(model)]
+            store = str(f.folder)
+            reference = f.publish(store, model)
+
+            def sealed(level: str) -> Side:
+                command: Command = [
+                    f.program("bench_model"),
+                    "sealed-package",
+                    store,
+                    reference,
+                    f.keys,
+                    f.shape(model),
+                    level,
+                ]
+                return Side(level, lambda: run_json(command))
+
+            return [
+                Side("AOTIModelPackageLoader", lambda: run_json(plain)),
+                sealed("aead"),
+                sealed("signed"),
+            ]
+
+        return Contest("open-package", prepare, self.rounds(7, 5))
+
     def open_cryptotensors(self) -> Contest:
         f = self.fixtures
 
@@ -211,6 +241,26 @@ class Suite:
 
         return Contest("infer", prepare, 1, warm_up=0)
 
+    def infer_package(self) -> Contest:
+        f = self.fixtures
+        model = "linear.pt2"
+
+        def prepare() -> list[Side]:
+            reference = f.publish(str(f.folder), model)
+            rounds, calls = ("20", "5000") if f.quick else ("40", "20000")
+            command: Command = [
+                f.program("bench_package"),
+                f.model(model),
+                f.folder,
+                reference,
+                f.keys,
+                rounds,
+                calls,
+            ]
+            return [Side("C", lambda: run_json(command))]
+
+        return Contest("infer-package", prepare, 1, warm_up=0)
+
     def infer_python(self) -> Contest:
         f = self.fixtures
 
@@ -300,6 +350,7 @@ class Suite:
         return [
             self.load_libtorch(),
             *opens,
+            self.open_package(),
             self.open_cryptotensors(),
             self.open_mongodb(),
             self.open_jwe("go"),
@@ -307,6 +358,7 @@ class Suite:
             self.publish_folder(),
             self.publish_mongodb(),
             self.infer(),
+            self.infer_package(),
             self.infer_python(),
             self.infer_go(),
             self.list_start(),

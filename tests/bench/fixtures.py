@@ -67,7 +67,8 @@ class Fixtures:
     # --- models
 
     def model(self, name: str) -> pathlib.Path:
-        path = self.work / "models" / f"{name}.pt"
+        """A name with .pt2 is a compiled package, any other a TorchScript file."""
+        path = self.work / "models" / (name if name.endswith(".pt2") else f"{name}.pt")
         if not path.exists():
             note(f"making {path.name}")
             self.call(self.python, HERE / "models.py", path.parent, name)
@@ -75,7 +76,7 @@ class Fixtures:
 
     @staticmethod
     def shape(name: str) -> str:
-        return ",".join(map(str, models.SHAPES[name]))
+        return ",".join(map(str, models.SHAPES[name.removesuffix(".pt2")]))
 
     def size(self, name: str) -> int:
         return self.model(name).stat().st_size

@@ -1,6 +1,6 @@
-"""Makes the benchmark's models: TorchScript files, their weights alone, and one JWE.
+"""Makes the benchmark's models: TorchScript files, and AOTInductor packages (.pt2).
 
-models.py FOLDER NAME...        1mb 100mb 537mb many huge mlp
+models.py FOLDER NAME...        1mb 100mb 537mb many huge mlp 100mb.pt2 linear.pt2
 """
 
 import pathlib
@@ -18,6 +18,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "many": (),
     "huge": (1, 4096),
     "mlp": (1, 784),
+    "linear": (1, 784),
 }
 
 
@@ -37,6 +38,8 @@ class Block(nn.Module):
 def build(name: str) -> nn.Module:
     if name == "mlp":
         return nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
+    if name == "linear":  # little to compute: what is measured is the call
+        return nn.Linear(784, 16)
     if name == "many":  # 5,000 tensors, 20 MB
         return nn.Sequential(*(nn.Linear(45, 45) for _ in range(2500)))
     if name == "1mb":
@@ -45,8 +48,25 @@ def build(name: str) -> nn.Module:
     return nn.Sequential(*(Block(width) for _ in range(blocks)))
 
 
+def make_package(file: pathlib.Path) -> None:
+    """The same model compiled, its weights in one piece beside the library. Takes a minute."""
+    if file.exists():
+        return
+    torch.manual_seed(0)
+    name = file.stem
+    exported = torch.export.export(build(name).eval(), (torch.ones(SHAPES[name]),))
+    torch._inductor.aoti_compile_and_package(
+        exported,
+        package_path=str(file),
+        inductor_configs={
+            "aot_inductor.package_constants_in_so": False,
+            "aot_inductor.package_constants_on_disk_format": "binary_blob",
+        },
+    )
+
+
 def make(folder: pathlib.Path, name: str) -> None:
-    """NAME.pt, and NAME.weights.pt for peers that keep weights alone."""
+    """NAME.pt"""
     file = folder / f"{name}.pt"
     if file.exists():
         return
@@ -67,7 +87,10 @@ def make(folder: pathlib.Path, name: str) -> None:
 def main() -> None:
     folder = pathlib.Path(sys.argv[1])
     for name in sys.argv[2:]:
-        make(folder, name)
+        if name.endswith(".pt2"):
+            make_package(folder / name)
+        else:
+            make(folder, name)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ class Table:
     def all_rows(self) -> list[Row]:
         return [
             *self.open_rows(),
+            *self.package_rows(),
             *self.mongodb_rows(),
             *self.memory_rows(),
             *self.publish_rows(),
@@ -92,6 +93,43 @@ class Table:
                 )
             )
         return rows
+
+    def package_rows(self) -> list[Row]:
+        loader = "AOTIModelPackageLoader"
+
+        def row(name: str, what: str, level: str, metric: str = "seconds") -> Row:
+            return Row(
+                name,
+                "open-package",
+                f"{what} 100mb .pt2, folder, {level}",
+                loader,
+                level,
+                loader,
+                metric=metric,
+                must=1.0,
+                aim=0.6,
+            )
+
+        return [
+            row("open-package-aead", "open", "aead"),
+            row("open-package-signed", "open", "signed"),
+            row("answer-package", "first answer", "signed", "first_answer_seconds"),
+            Row(
+                "infer-package",
+                "infer-package",
+                "run a compiled linear layer, C ABI",
+                "run() of libtorch's runner, C++",
+                "C",
+                metric="infer",
+                unit="us",
+                scale=1e-3,
+                how="difference",
+                must=1.0,
+                aim=0.4,
+                other="C",
+                other_metric="forward",
+            ),
+        ]
 
     @staticmethod
     def against_plain(
