@@ -342,11 +342,12 @@ class Connection final : public Closable, public std::enable_shared_from_this<Co
     Exchange& exchange = *exchange_;
     exchange.answer = std::move(answer);
     const std::string_view text = exchange.answer.text();
+    const bool bodiless = exchange.head.method == "HEAD";  // its answer only tells the size
     shared_.budget.add(text.size());
     exchange.share = Share(shared_.budget, text.size());
     Response& response = exchange.response;
     response.result(exchange.answer.status);
-    response.body() = beast::span<const char>(text.data(), text.size());
+    response.body() = beast::span<const char>(text.data(), bodiless ? 0 : text.size());
     response.set(http::field::server, "ptsecure-server");
     response.set(http::field::date, http_date());
     response.set(http::field::content_type, to_beast(exchange.answer.content_type));
@@ -357,12 +358,12 @@ class Connection final : public Closable, public std::enable_shared_from_this<Co
     for (const auto& [name, value] : exchange.answer.headers) response.set(to_beast(name), value);
     // What is unread would be taken for the next request.
     response.keep_alive(exchange.keep_alive && !exchange.unread && !shared_.draining);
-    response.prepare_payload();
+    response.content_length(text.size());
     limit(shared_.options.write_timeout);
     http::async_write(stream_, response, then(&Connection::on_sent));
   }
   void on_sent(const Error& error, std::size_t) {
-    const std::size_t sent = exchange_->answer.text().size();
+    const std::size_t sent = exchange_->response.body().size();
     shared_.stats.count(exchange_->answer.status, sent);
     if (!shared_.options.no_access_log) {
       shared_.log.info("request", log_line(*exchange_, peer_, sent, static_cast<bool>(error)));

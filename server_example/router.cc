@@ -116,12 +116,14 @@ Routed find_route(std::string_view method, std::string_view path) {
     if (!decoded) return refuse(400, "the path has a broken percent-encoding");
     parts.push_back(std::move(*decoded));
   }
+  const std::string_view wanted = method == "HEAD" ? "GET" : method;
   std::string allow;
   for (const Pattern& pattern : kPatterns) {
     auto found = match(pattern.path, parts);
     if (!found) continue;
-    if (pattern.method != method) {
-      allow += (allow.empty() ? "" : ", ") + std::string(pattern.method);
+    if (pattern.method != wanted) {
+      if (!allow.empty()) allow += ", ";
+      allow += pattern.method == "GET" ? "GET, HEAD" : pattern.method;
       continue;
     }
     Route route{pattern.action, std::move(found->model), {}};

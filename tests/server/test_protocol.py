@@ -187,7 +187,19 @@ def test_names_and_paths(served: Server) -> None:
     assert served.get("/nothing?x=%zz").status == 404
     refused = served.get("/v2/models/digits/infer")
     assert refused.status == 405 and refused.headers["allow"] == "POST"
-    assert served.request("DELETE", "/v2").headers["allow"] == "GET"
+    assert served.request("DELETE", "/v2").headers["allow"] == "GET, HEAD"
+
+
+def test_head_is_get_without_the_body(served: Server) -> None:
+    connection = served.connect()  # what followed the head would be taken for the next answer
+    for path, code in (("/v2", 200), ("/v2/models/digits/infer", 405), ("/nothing", 404)):
+        head = served.request("HEAD", path, connection=connection)
+        body = served.request("GET", path, connection=connection)
+        assert head.status == body.status == code and head.body == b""
+        assert (
+            head.headers["content-length"] == body.headers["content-length"] == str(len(body.body))
+        )
+    connection.close()
 
 
 def test_nan_and_infinity_are_text_in_json(served: Server) -> None:
