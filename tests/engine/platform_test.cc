@@ -110,6 +110,47 @@ TEST(GeneratedSource, WhatItDoesNotSayIsNotGuessed) {
   EXPECT_TRUE(read_constant_rules("nothing", 0).empty());
 }
 
+// Whether a constant of no known type is taken for one that this statement may change.
+bool written_by(const std::string& statement) {
+  std::string source;
+  for (const char* line :
+       {"name = \"constant_0_weight\"", "dtype = cached_torch_dtype_float32",
+        "device_type = cached_torch_device_type_cpu", "offset = 0", "data_size = 64",
+        "from_folded = false",
+        "type = static_cast<int32_t>(torch::aot_inductor::ConstantType::Unknown)", "shape = {16}",
+        "stride = {1}", "layout = static_cast<int32_t>(cached_torch_layout_strided)",
+        "original_fqn = \"0.weight\""}) {
+    source += std::string("constants_info_[0].") + line + ";\n";
+  }
+  source += "void Model::run_impl(\n    auto& constant_0_weight = constants_->at(0);\n    ";
+  return read_constant_rules(source + statement + "\n", 1).at(0).written;
+}
+
+TEST(GeneratedSource, WhatIsOnlyReadIsNoState) {
+  const std::string name = "constant_0_weight";
+  const std::string view = "wrap(reinterpret_tensor_wrapper(" + name + ", 2, a, b, 0L))";
+  for (const std::string& reading :
+       {"kernel((const float*)(" + name + ".data_ptr()), (float*)(buf0.data_ptr()));",
+        "CHECK(aoti_torch_cpu_addmm_out(buf0, " + name + ", arg2_1, buf1, 1L, 1L));",
+        "CHECK(aoti_torch_cpu_addmm_out(buf0, buf1, arg2_1, " + view + ", 1L, 1L));",
+        "CHECK(aoti_torch_cuda_mm_out(wrap(view(buf0, 1)), arg2_1, " + view + "));",
+        "CHECK(aoti_torch_cpu_convolution(arg1_1, " + name + ", nullptr, a, 2, &buf2_handle));",
+        "CHECK(aoti_torch_clone(" + name + ", &output_handles[1]));"}) {
+    EXPECT_FALSE(written_by(reading)) << reading;
+  }
+  for (const std::string& writing :
+       {"kernel((const float*)(buf0.data_ptr()), (float*)(" + name + ".data_ptr()));",
+        "CHECK(aoti_torch_cpu_mm_out(" + name + ", arg2_1, buf1));",
+        "CHECK(aoti_torch_cpu_mm_out(" + view + ", arg2_1, buf1));",
+        "CHECK(aoti_torch_copy_(" + name + ", buf1, 0));",
+        "CHECK(aoti_torch_cpu_index_put_(buf1, handles, 1, " + name + ", 1));",
+        "CHECK(aoti_torch_proxy_executor_call_function(proxy, 0, 0, {}.data(), 1, {" + name +
+            "}));",
+        "auto other = " + name + ";"}) {
+    EXPECT_TRUE(written_by(writing)) << writing;
+  }
+}
+
 TEST(NativeLibrary, OnlyAWholeOneOfThisProcessorIsMapped) {
   EXPECT_THROW(require_native_library(""), Error);
   EXPECT_THROW(require_native_library(std::string(4096, '\0')), Error);

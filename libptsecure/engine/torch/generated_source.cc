@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 #include <unordered_map>
 #include <utility>
 
@@ -164,15 +165,50 @@ bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
+// Whether `before`, the code of a statement up to a constant's name, hands it to an operator of
+// torch's that is known to read it: "...(aoti_torch_cpu_addmm_out(buf0, " for instance, whose first
+// argument is what it writes.
+bool read_by_operator(std::string_view before) {
+  constexpr std::string_view kReaders[] = {"addmm_out",
+                                           "mm_out",
+                                           "bmm_out",
+                                           "baddbmm_out",
+                                           "convolution",
+                                           "clone",
+                                           "mkldnn__convolution_pointwise",
+                                           "mkldnn__linear_pointwise"};
+  constexpr std::string_view kCall = "aoti_torch_";
+  const auto call = before.find(kCall);
+  const auto open = before.find('(', std::min(call, before.size()));
+  if (open == std::string_view::npos) return false;
+  std::string_view name = before.substr(call + kCall.size(), open - call - kCall.size());
+  for (const std::string_view device : {"cpu_", "cuda_"}) {
+    if (name.starts_with(device)) name.remove_prefix(device.size());
+  }
+  if (std::find(std::begin(kReaders), std::end(kReaders), name) == std::end(kReaders)) return false;
+  if (!name.ends_with("_out")) return true;
+  int depth = 0;
+  for (const char c : before.substr(open + 1)) {
+    if (c == ',' && depth == 0) return true;
+    depth += c == '(' ? 1 : c == ')' ? -1 : 0;
+  }
+  return false;
+}
+
 // Whether the code around source[begin, end), a constant's name, may change the constant. Kernels
 // take what they only read by "(const float*)(NAME.data_ptr())"; operators take the name itself,
-// and for a parameter that is taken to be reading.
+// and for a parameter that is taken to be reading. AOTInductor doesn't always know that it is one:
+// those of a module whose names begin with a digit, as a Sequential's, it calls unknown.
 bool writes(std::string_view source, std::size_t begin, std::size_t end, bool parameter) {
   constexpr std::string_view kBinding = "auto& ";
   if (source.substr(0, begin).ends_with(kBinding)) return false;
   const bool pointer =
       source.substr(end).starts_with(".data_ptr()") && source.substr(0, begin).ends_with("*)(");
-  if (!pointer) return !parameter;
+  if (!pointer) {
+    const auto line = source.rfind('\n', begin);
+    const auto statement = line == std::string_view::npos ? 0 : line + 1;
+    return !parameter && !read_by_operator(source.substr(statement, begin - statement));
+  }
   const auto cast = source.rfind('(', begin - 3);
   return cast == std::string_view::npos || !source.substr(cast).starts_with("(const ");
 }
