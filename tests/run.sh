@@ -76,26 +76,32 @@ compile_header() {
       "$@" -x "$([[ $compiler == gcc ]] && echo c || echo c++)" -
 }
 
+# With the flags of where it lies.
+check_header() {
+  local header=$1
+  # shellcheck disable=SC2086  # lists of flags
+  case $header in
+    tests/*.h) compile_header gcc c99 "$header" ;;
+    *.h) compile_header gcc c99 "$header" && compile_header g++ c++17 "$header" ;;
+    bindings/python/*) compile_header g++ c++20 "$header" -Ibindings/python/src $PYTHON_FLAGS ;;
+    capi/include/ptsecure/ptsecure.hpp) compile_header g++ c++17 "$header" ;;
+    */engine/torch/* | */torch.hpp | tests/*)
+      compile_header g++ c++20 "$header" -DPTSECURE_SOURCE_DIR=\".\" $TORCH_FLAGS $MONGOC_FLAGS ;;
+    *) compile_header g++ c++20 "$header" $MONGOC_FLAGS ;;
+  esac && echo good || echo bad
+}
+
 check_headers() {
-  local torch=${PTSECURE_TORCH_DIR:?} bad=0 good=0 header mongoc python
-  torch="-isystem $torch/include -isystem $torch/include/torch/csrc/api/include"
-  mongoc=$(pkg-config --cflags libmongoc-1.0 | sed 's/-I/-isystem /g')
-  python=$("$PTSECURE_PYTHON" -m pybind11 --includes | sed 's/-I/-isystem /g')
-  for header in $(sources hpp h); do
-    # shellcheck disable=SC2086  # lists of flags
-    case $header in
-      tests/*.h) compile_header gcc c99 "$header" ;;
-      *.h) compile_header gcc c99 "$header" && compile_header g++ c++17 "$header" ;;
-      bindings/python/*) compile_header g++ c++20 "$header" -Ibindings/python/src $python ;;
-      capi/include/ptsecure/ptsecure.hpp) compile_header g++ c++17 "$header" ;;
-      */engine/torch/* | */torch.hpp | tests/*)
-        compile_header g++ c++20 "$header" -DPTSECURE_SOURCE_DIR=\".\" $torch $mongoc ;;
-      *) compile_header g++ c++20 "$header" $mongoc ;;
-    esac
-    if (($? == 0)); then good=$((good + 1)); else bad=$((bad + 1)); fi
-  done
+  local torch=${PTSECURE_TORCH_DIR:?} good bad
+  export TORCH_FLAGS="-isystem $torch/include -isystem $torch/include/torch/csrc/api/include"
+  MONGOC_FLAGS=$(pkg-config --cflags libmongoc-1.0 | sed 's/-I/-isystem /g')
+  PYTHON_FLAGS=$("$PTSECURE_PYTHON" -m pybind11 --includes | sed 's/-I/-isystem /g')
+  export MONGOC_FLAGS PYTHON_FLAGS
+  export -f compile_header check_header
+  sources hpp h | xargs -P "$JOBS" -I {} bash -c 'check_header "$1"' _ {} >"$BUILD/headers"
+  good=$(grep -c good "$BUILD/headers") bad=$(grep -c bad "$BUILD/headers")
   echo "$good $bad 0" >"$counts"
-  ((bad == 0))
+  ((bad == 0 && good > 0))
 }
 
 check_tidy() {
