@@ -57,6 +57,7 @@ TEST(Aotinductor, SaysItsInputsAndOutputs) {
 TEST(Aotinductor, DecryptsWeightsIntoThePlaceWhereTheyAreUsed) {
   ByteSourceDouble source(package_bytes("dense"));
   const auto model = load(source, package_options());
+  EXPECT_EQ(source.begins, 1);
   EXPECT_EQ(source.finishes, 1);
   EXPECT_GE(source.bytes_deferred, model->description().weight_bytes);
   EXPECT_EQ(source.pending(), 0U);

@@ -247,8 +247,18 @@ AotiWeights AotiWeights::of_runner(const AotiRunner& runner, std::span<const Con
   return AotiWeights(std::move(tensors));
 }
 
+at::Tensor AotiWeights::begin_blob(ByteSource& source, const Record& record) {
+  const std::uint64_t begin = record_begin(source, record);
+  at::Tensor whole = at::empty({static_cast<std::int64_t>(record.size)}, at::kByte);
+  if (record.size != 0) {
+    prefer_huge_pages(whole.data_ptr(), record.size);
+    source.defer(begin, whole.data_ptr(), record.size);
+  }
+  return whole;
+}
+
 AotiWeights AotiWeights::of_blob(ByteSource& source, const Record& record,
-                                 std::span<const ConstantRule> rules) {
+                                 std::span<const ConstantRule> rules, at::Tensor whole) {
   std::uint64_t total = 0;
   for (const ConstantRule& rule : rules) {
     if (rule.folded) continue;
@@ -259,8 +269,7 @@ AotiWeights AotiWeights::of_blob(ByteSource& source, const Record& record,
     invalid("the weights of the package have " + std::to_string(record.size) +
             " bytes, but the model was compiled with " + std::to_string(total));
   }
-  const std::uint64_t begin = record_begin(source, record);
-  const at::Tensor whole = at::empty({static_cast<std::int64_t>(total)}, at::kByte);
+  if (!whole.defined()) whole = begin_blob(source, record);
   std::vector<at::Tensor> tensors;
   std::uint64_t base = 0;
   for (const ConstantRule& rule : rules) {
@@ -270,10 +279,6 @@ AotiWeights AotiWeights::of_blob(ByteSource& source, const Record& record,
     }
     tensors.push_back(view_of(whole.storage(), base, rule));
     base += rule.data_size;
-  }
-  if (total != 0) {
-    prefer_huge_pages(whole.data_ptr(), total);
-    source.defer(begin, whole.data_ptr(), total);
   }
   return AotiWeights(std::move(tensors));
 }
@@ -309,9 +314,9 @@ AotiWeights AotiWeights::of_pickles(ByteSource& source, const Archive& archive,
 }
 
 AotiWeights AotiWeights::of_package(ByteSource& source, const Archive& archive,
-                                    const CompiledModel& model,
-                                    std::span<const ConstantRule> rules) {
-  if (model.blob != nullptr) return of_blob(source, *model.blob, rules);
+                                    const CompiledModel& model, std::span<const ConstantRule> rules,
+                                    at::Tensor whole) {
+  if (model.blob != nullptr) return of_blob(source, *model.blob, rules, std::move(whole));
   return of_pickles(source, archive, model, rules);
 }
 

@@ -21,9 +21,11 @@ class AotiWeights {
   // As the code has them already: in the library, copied out by the runner, which has to live as
   // long as these. Throws Error(Status::invalid_model) naming one that is missing.
   static AotiWeights of_runner(const AotiRunner& runner, std::span<const ConstantRule> rules);
-  // Room for all of them in one piece, which source.finish() fills from the record.
+  // Room for all of them in one piece, which source.finish() fills from the record; the same, begun
+  // before the rules were known.
+  static at::Tensor begin_blob(ByteSource& source, const Record& record);
   static AotiWeights of_blob(ByteSource& source, const Record& record,
-                             std::span<const ConstantRule> rules);
+                             std::span<const ConstantRule> rules, at::Tensor whole = {});
   // Read one by one.
   static AotiWeights of_pickles(ByteSource& source, const Archive& archive,
                                 const CompiledModel& model, std::span<const ConstantRule> rules);
@@ -34,10 +36,11 @@ class AotiWeights {
   // Error(Status::invalid_model) naming a weight that is missing, or of another datatype or shape.
   static AotiWeights of_checkpoint(ByteSource& source, std::span<const ConstantRule> rules);
 
-  // The weights of the package itself. When this returns they may still be to come with
-  // source.finish().
+  // The weights of the package itself; `whole`: what begin_blob() gave, if it was called. When this
+  // returns they may still be to come with source.finish().
   static AotiWeights of_package(ByteSource& source, const Archive& archive,
-                                const CompiledModel& model, std::span<const ConstantRule> rules);
+                                const CompiledModel& model, std::span<const ConstantRule> rules,
+                                at::Tensor whole = {});
 
   // Those of `others` where one is undefined here, in memory of their own.
   AotiWeights completed_by(const AotiWeights& others) const;

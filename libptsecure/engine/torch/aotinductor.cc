@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -223,12 +224,14 @@ class Loader {
 
   std::unique_ptr<EngineModel> load() {
     require_platforms();
+    begin_weights();
     provide_libtorch();
     std::vector<Part> parts;
     for (const CompiledModel& model : package_.models()) parts.push_back(open(model));
     for (Part& part : parts) find_weights(part);
     if (!options_.inspect_only) {
       source_.finish();
+      blobs_.clear();
       if (options_.weights != nullptr) options_.weights->finish();
       unfinished_ = false;
     }
@@ -253,6 +256,16 @@ class Loader {
     std::optional<AotiWeights> rest;  // the package's own, for what the given ones don't have
     bool lent = false;                // the weights are ours, and the runner is to be told of them
   };
+
+  // They are decrypted while the loader maps the code.
+  void begin_weights() {
+    if (options_.inspect_only || options_.weights != nullptr) return;
+    unfinished_ = true;
+    for (const CompiledModel& model : package_.models()) {
+      if (model.blob != nullptr) blobs_[&model] = AotiWeights::begin_blob(source_, *model.blob);
+    }
+    if (!blobs_.empty()) source_.begin_deferred();
+  }
 
   // All of them before any code is mapped.
   void require_platforms() const {
@@ -356,8 +369,9 @@ class Loader {
                                  [](const ConstantRule& rule) { return !rule.folded; });
     const bool outside = any && (part.model->blob != nullptr || !part.model->pickled.empty());
     if (options_.inspect_only && outside) return;
-    AotiWeights own = outside ? AotiWeights::of_package(source_, archive_, *part.model, rules)
-                              : AotiWeights::of_runner(*part.runner, rules);
+    AotiWeights own =
+        outside ? AotiWeights::of_package(source_, archive_, *part.model, rules, blobs_[part.model])
+                : AotiWeights::of_runner(*part.runner, rules);
     if (part.weights) {
       part.rest = std::move(own);
     } else {
@@ -408,6 +422,7 @@ class Loader {
   const std::string& torch_version_;
   const Archive archive_;
   const Pt2Package package_;
+  std::map<const CompiledModel*, at::Tensor> blobs_;  // begun, until they are a part's weights
   bool unfinished_ = false;
 };
 
