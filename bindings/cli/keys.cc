@@ -1,6 +1,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "bindings/cli/commands.hpp"
 #include "bindings/cli/terminal.hpp"
@@ -10,6 +11,7 @@ namespace {
 
 struct KeyArguments {
   std::string file;
+  std::vector<std::string> others;
   std::string output;
   std::string role;
   bool passphrase = false;
@@ -63,6 +65,25 @@ void derive(const Common& common, const KeyArguments& arguments, const pts::Keyr
   std::cout << keys.export_keys().view() << '\n';
 }
 
+// The keys of FILE and, to verify by, the public signing keys of the others. Its private keys go
+// from text to text: nothing here reads them.
+pts::Keyring trusting(const Common& common, const KeyArguments& arguments) {
+  const pts::Keyring own = common.open_keys(arguments.file);
+  std::set<std::string> known;
+  for (const auto& key : nlohmann::json::parse(own.describe()))
+    known.insert(key.at("kid").get<std::string>());
+  const pts::Bytes text = own.export_keys();
+  std::string joined(text.view());
+  joined.erase(joined.rfind(']'));
+  for (const std::string& other : arguments.others) {
+    const pts::Bytes signers = common.open_keys(other).split("verifier").export_keys();
+    const auto set = nlohmann::json::parse(signers.view());
+    for (const auto& key : set.at("keys"))
+      if (known.insert(key.at("kid").get<std::string>()).second) joined += "," + key.dump();
+  }
+  return pts::Keyring::parse(joined + "]}");
+}
+
 }  // namespace
 
 void add_key_commands(CLI::App& app, Common& common) {
@@ -99,6 +120,15 @@ void add_key_commands(CLI::App& app, Common& common) {
     common.run = [&common, arguments] {
       derive(common, *arguments, common.open_keys(arguments->file).public_part());
     };
+  });
+  CLI::App* trust = keys->add_subcommand(
+      "trust", "A keyring and, to verify by, the public signing keys of others");
+  trust->add_option("FILE", arguments->file, "Keyring file")->required();
+  trust->add_option("OTHER", arguments->others, "Keyring files, public ones do")->required();
+  trust->add_option("-o,--output", arguments->output, "New file; printed if not given");
+  trust->add_flag("--passphrase", arguments->passphrase, "Encrypt the new file with a passphrase");
+  trust->callback([&common, arguments] {
+    common.run = [&common, arguments] { derive(common, *arguments, trusting(common, *arguments)); };
   });
   CLI::App* list = keys->add_subcommand("show", "List a keyring's keys; prints no secret");
   list->add_option("FILE", arguments->file, "Keyring file")->required();

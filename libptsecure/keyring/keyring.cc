@@ -187,10 +187,15 @@ std::string Keyring::describe_json() const {
   return text + (text.size() == 1 ? "]" : "\n]");
 }
 
+std::string Keyring::signer_of(RecordKind kind, std::string_view name) const {
+  for (const Entry& entry : entries()) {
+    if (entry.is_private() && entry.policy.allows({&kind, 1}, name)) return entry.key.kid();
+  }
+  return {};
+}
+
 bool Keyring::can_sign(RecordKind kind, std::string_view name) const {
-  return std::any_of(entries().begin(), entries().end(), [&](const Entry& entry) {
-    return entry.is_private() && entry.policy.allows({&kind, 1}, name);
-  });
+  return !signer_of(kind, name).empty();
 }
 
 bool Keyring::trusts(std::span<const RecordKind> kinds, std::string_view name,
@@ -201,18 +206,18 @@ bool Keyring::trusts(std::span<const RecordKind> kinds, std::string_view name,
   });
 }
 
-std::string Keyring::sign(std::span<const RecordKind> kinds, std::string_view name,
-                          ByteView payload) const {
-  for (const RecordKind& kind : kinds) {
+std::string Keyring::sign(RecordKind kind, std::span<const RecordKind> signers,
+                          std::string_view name, ByteView payload) const {
+  for (const RecordKind& signer : signers) {
     for (const Entry& entry : entries()) {
-      if (entry.is_private() && entry.policy.allows({&kind, 1}, name)) {
-        return jws_sign(payload, entry.key, record_typ(kinds.front()));
+      if (entry.is_private() && entry.policy.allows({&signer, 1}, name)) {
+        return jws_sign(payload, entry.key, record_typ(kind));
       }
     }
   }
   throw Error(Status::no_key, "the keyring holds no private key that may sign a record of kind " +
-                                  std::string(record_kind_name(kinds.front())) + " for \"" +
-                                  shown(name) + "\": use a keyring of the role that does this");
+                                  std::string(record_kind_name(kind)) + " for \"" + shown(name) +
+                                  "\": use a keyring of the role that does this");
 }
 
 Bytes Keyring::verify(std::span<const RecordKind> kinds, std::string_view name,

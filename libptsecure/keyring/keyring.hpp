@@ -75,14 +75,17 @@ class Keyring {
   // One line a key: kid, kty, what it is for; for listings. Never secret.
   std::string describe_json() const;
 
-  // Signs a record of kinds[0] (its typ) about that model name, by the first private key whose
-  // policy lists kinds[0], or else a later one of `kinds`. Throws no_key saying what is missing.
-  std::string sign(std::span<const RecordKind> kinds, std::string_view name,
+  // Signs a record of that kind (its typ) about that model name, by the first private key whose
+  // policy lists signers[0], or else a later one of `signers`. Throws no_key saying what is
+  // missing.
+  std::string sign(RecordKind kind, std::span<const RecordKind> signers, std::string_view name,
                    ByteView payload) const;
   std::string sign(RecordKind kind, std::string_view name, ByteView payload) const {
-    return sign(std::span<const RecordKind>(&kind, 1), name, payload);
+    return sign(kind, std::span<const RecordKind>(&kind, 1), name, payload);
   }
   bool can_sign(RecordKind kind, std::string_view name) const;
+  // The kid of the key that sign() takes for such a record; empty when there is none.
+  std::string signer_of(RecordKind kind, std::string_view name) const;
   // Whether verify() takes signatures of this kid for these kinds and this name at all.
   bool trusts(std::span<const RecordKind> kinds, std::string_view name, std::string_view kid) const;
 

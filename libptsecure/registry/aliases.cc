@@ -110,7 +110,8 @@ void set_payload_status(const Access& access, const VerifiedVersion& version,
                                      " is destroyed for good and can't be " +
                                      key_status_name(status));
   }
-  if (body.status != status) {
+  const std::string signer = access.keys.signer_of(RecordKind::key, payload.sealed_name);
+  if (body.status != status || (!signer.empty() && signer != last->head.signer)) {
     body.status = status;
     LogBody change;
     change.what = kLogKey;

@@ -338,9 +338,13 @@ SignedRecord Records::sign(const ChainSubject& subject, const std::optional<Chai
   record.head.time = now_rfc3339();
   record.head.reason = reason;
   record.body = body;
-  next.jws = keys_.sign(signer_kinds(subject, record.head.sequence),
-                        subject.name_in_body ? name_in(record.body) : subject.name,
-                        as_bytes(encode_record(record)));
+  // Where the publisher may sign, the publisher does: what a version needs to be opened then
+  // doesn't depend on an operator's key, who may leave.
+  const SignerKinds kinds = signer_kinds(subject, record.head.sequence);
+  const std::array<RecordKind, 2> signers = {kinds.kinds[kinds.count - 1], subject.kind};
+  next.jws =
+      keys_.sign(subject.kind, signers, subject.name_in_body ? name_in(record.body) : subject.name,
+                 as_bytes(encode_record(record)));
   record.head.signer = jws_header(next.jws).kid;
   record.digest = sha256(as_bytes(next.jws));
   return next;

@@ -13,6 +13,7 @@ import pymongo
 import pytest
 
 from tests.cli.command import BUILD, ROOT, Command, database
+from tests.cli.test_history import remove_last
 
 CREATE = ("apikey", "create", "--owner", "mobile team", "--model", "digits", "--scope", "infer")
 
@@ -47,6 +48,24 @@ def test_the_whole_life(command: Command) -> None:
     assert command.ok("apikey", "delete", name).strip() == f"{name} deleted"
     assert "deleted for good" in command.fails(5, "apikey", "enable", name)
     assert "deleted for good" in command.fails(5, "apikey", "rotate", name)
+
+
+def test_changes_stand_in_the_log(command: Command) -> None:
+    name = str(create(command)["id"])
+    command.ok("apikey", "disable", name)
+    command.ok("apikey", "rotate", name, "--grace", "0s")
+    command.ok("apikey", "delete", name)
+    records = json.loads(command.ok("log", "show", "--json"))
+    assert [record["what"] for record in records] == ["apikey", "done"] * 4
+    announced = [record for record in records if record["what"] == "apikey"]
+    assert [record["chain"] for record in announced] == [f"apikey/{name}"] * 4
+    command.ok("log", "verify")
+    # Cut off behind everybody's back: the key lives again, for who never saw it deleted.
+    remove_last(command, f"apikey/{name}")
+    assert json.loads(command.ok("apikey", "show", name, "--no-state", "--json"))["sequence"] == 3
+    done = command.run("log", "verify", "--no-state")
+    assert done.returncode == 4
+    assert "log record 7: " in done.stderr and "it was removed" in done.stderr, done.stderr
 
 
 def test_the_key_alone_is_on_standard_output(folder: Command) -> None:

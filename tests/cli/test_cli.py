@@ -121,6 +121,26 @@ def test_keyring_files(folder: Command, tmp_path: Path) -> None:
     folder.fails(2, "keys", "split", folder.keys, "--role", "king")
 
 
+def test_a_keyring_that_trusts_others(folder: Command, tmp_path: Path) -> None:
+    theirs, public, both = (tmp_path / name for name in ("theirs", "public", "both"))
+    folder.ok("keygen", theirs)
+    folder.ok("keys", "public", theirs, "-o", public)
+    publish(folder)
+    folder.fails(4, "alias", "set", "digits", "production", 1, "--keys", theirs)
+    folder.ok("keys", "trust", theirs, folder.keys, "-o", both)
+    folder.ok("alias", "set", "digits", "production", 1, "--keys", both)
+    keys = {key["kid"]: key for key in json.loads(both.read_text())["keys"]}
+    own = {key["kid"]: key for key in json.loads(theirs.read_text())["keys"]}
+    others = {key["kid"] for key in json.loads(folder.keys.read_text())["keys"]}
+    assert all(keys[kid] == own[kid] for kid in own)
+    # Their signers alone, and nothing private: what is published isn't wrapped for them.
+    added = [key for kid, key in keys.items() if kid not in own]
+    assert len(added) == 2 and {key["kid"] for key in added} < others
+    assert all(key["use"] == "sig" and "d" not in key for key in added)
+    folder.ok("keys", "trust", both, public, theirs, "-o", tmp_path / "same")
+    assert len(json.loads((tmp_path / "same").read_text())["keys"]) == 5
+
+
 def test_a_passphrase_protects_a_keyring(folder: Command, tmp_path: Path) -> None:
     locked = tmp_path / "locked.jwks"
     folder.ok("keygen", locked, "--passphrase", PTSECURE_PASSPHRASE="correct horse")

@@ -97,6 +97,22 @@ def test_answers_are_those_of_the_plaintext_model(
     assert shown["stateful"] is (name == "lstm")
 
 
+def test_runs_keep_no_gradients(folder: Command, tmp_path: Path) -> None:
+    asking = torch.jit.script(nn.Linear(1, 1))
+    asking.define(
+        "def ask(self, x: Tensor):\n"
+        "  y = self.forward(x)\n"
+        "  return (torch.is_inference(y), y.requires_grad)\n"
+    )
+    file, image = tmp_path / "model.pt", tmp_path / "x.npy"
+    asking.save(str(file))
+    np.save(image, np.zeros((1, 1), dtype=np.float32))
+    assert asking.ask(torch.zeros(1, 1)) == (False, True)
+    folder.ok("publish", file, "asking")
+    outputs = json.loads(folder.ok("infer", "asking", "--input", image, "--method", "ask"))
+    assert [output["data"] for output in outputs["outputs"]] == [[True], [False]]
+
+
 def test_int_and_str_inputs_come_from_json(folder: Command, tmp_path: Path) -> None:
     file, request = tmp_path / "model.pt", tmp_path / "request.json"
     model = torch.jit.script(Mixed())

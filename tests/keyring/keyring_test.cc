@@ -207,9 +207,10 @@ TEST(Keyring, AKeyWithoutAPolicyIsTrustedForNothing) {
 TEST(Keyring, OneOfSeveralKindsMaySign) {
   const Keyring all = Keyring::generate();
   const std::array kinds = {RecordKind::alias, RecordKind::manifest};
-  const std::string by_operator = all.sign(kinds, "m", as_bytes("x"));
+  const std::string by_operator = all.sign(RecordKind::alias, kinds, "m", as_bytes("x"));
   EXPECT_EQ(jws_header(by_operator).kid, kid_of(all, 1)) << "who signs aliases comes first";
-  const std::string by_publisher = all.split(Role::publisher).sign(kinds, "m", as_bytes("x"));
+  const std::string by_publisher =
+      all.split(Role::publisher).sign(RecordKind::alias, kinds, "m", as_bytes("x"));
   EXPECT_EQ(jws_header(by_publisher).kid, kid_of(all, 0));
   EXPECT_EQ(jws_header(by_publisher).typ, "ptsecure-alias+jws");
   std::string signer;

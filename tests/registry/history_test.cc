@@ -136,11 +136,21 @@ TEST_P(History, CutTailsOfKeyChainsAreNoticed) {
                  [&] { fetch(*client, "digits/1"); });
   expect_reported(*fresh(), Status::corrupt, "log record", "it was removed");
 
+  // A publisher signs the first record and no later one; an operator's stays where it was signed
+  // for.
   place_->put_record({"key", key}, 2, record({"key", key}, 1));
   for (const auto& reader : {client, fresh()}) {
-    expect_refused(Status::untrusted, "was signed as record 1",
+    expect_refused(Status::untrusted, "doesn't trust for records of that kind",
                    [&] { fetch(*reader, "digits/1"); });
   }
+  place_->remove_record({"key", key}, 2);
+  place_->put_record({"key", key}, 2, disabled);
+  place_->put_record({"key", key}, 3, disabled);
+  for (const auto& reader : {client, fresh()}) {
+    expect_refused(Status::untrusted, "was signed as record 2",
+                   [&] { fetch(*reader, "digits/1"); });
+  }
+  place_->remove_record({"key", key}, 3);
   place_->remove_record({"key", key}, 2);
   const std::string first = record({"key", key}, 1);
   place_->remove_record({"key", key}, 1);

@@ -123,6 +123,35 @@ TEST_F(RegistryTest, PublishersCantReenableAKey) {
             Status::no_key);
 }
 
+// Whoever left: what they published under one keyring of all roles opens without the operator's
+// key, and what they set the status of, once another operator has set it again.
+TEST_F(RegistryTest, ModelsOutliveTheirOperatorsKey) {
+  publish("digits", model_bytes(100));
+  const auto without_operator = [this](const Keyring& own) {
+    const SecretString text = own.to_json();
+    auto set = nlohmann::json::parse(text.begin(), text.end());
+    const std::string gone = nlohmann::json::parse(keys_.describe_json()).at(1).at("kid");
+    auto& keys = set.at("keys");
+    for (auto key = keys.begin(); key != keys.end();) {
+      key = key->at("kid") == gone ? keys.erase(key) : key + 1;
+    }
+    return Keyring::parse(set.dump(), {});
+  };
+  const Keyring next = Keyring::generate();
+  const Keyring opener = without_operator(keys_.split(Role::opener));
+  EXPECT_EQ(decrypt("digits", &opener), model_bytes(100));
+  EXPECT_FALSE(verify("digits", &opener));
+
+  registry_->set_key_status("digits", KeyStatus::disabled, "a rumour", keys_, {});
+  registry_->set_key_status("digits", KeyStatus::enabled, "nothing in it", keys_, {});
+  EXPECT_EQ(status_of([&] { decrypt("digits", &opener); }), Status::untrusted);
+  const Keyring successor = trusting(next.split(Role::operator_), keys_);
+  registry_->set_key_status("digits", KeyStatus::enabled, "taken over", successor, {});
+  const Keyring informed = trusting(opener, next);
+  EXPECT_EQ(decrypt("digits", &informed), model_bytes(100));
+  EXPECT_FALSE(verify("digits", &informed));
+}
+
 TEST_F(RegistryTest, OneFlippedByteInAnyFileIsFound) {
   PublishOptions options;
   options.alias = "production";

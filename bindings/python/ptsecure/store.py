@@ -592,7 +592,8 @@ class Store(Handle):
         self, reference: str, status: KeyStatus, keys: Keyring, *, reason: str | None = None
     ) -> None:
         """Enables, disables or destroys (for good) the content key of a version. Openers refuse a
-        key that isn't enabled (RevokedError)."""
+        key that isn't enabled (RevokedError). The status that it has is signed anew where another
+        key than this keyring's had signed it."""
         self._raw.set_key_status(reference, status, keys._raw, reason or "")
 
     def __repr__(self) -> str:

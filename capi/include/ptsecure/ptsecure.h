@@ -524,7 +524,8 @@ PTS_API pts_status pts_store_show_alias(pts_store* self, const char* name, const
 PTS_API pts_status pts_store_alias_history(pts_store* self, const char* name, const char* alias,
                                            const pts_keyring* keys, char** out, pts_error* error);
 /* Sets the status of the content key of a version: "enabled", "disabled" or "destroyed" (terminal;
- * its wrapped keys are removed from this store). Openers refuse a key that isn't enabled. */
+ * its wrapped keys are removed from this store). Openers refuse a key that isn't enabled. The
+ * status that it has is signed anew where another key than this keyring's had signed it. */
 PTS_API pts_status pts_store_set_key_status(pts_store* self, const char* reference,
                                             const char* status, const char* reason,
                                             const pts_keyring* keys, pts_error* error);
