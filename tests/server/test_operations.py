@@ -191,9 +191,8 @@ def test_triton_client_loads_and_unloads(start: Start) -> None:
 
 
 def test_ready_only_when_every_model_has_answered(start: Start) -> None:
-    server = start(
-        "digits@production", "picky@production"
-    )  # the second has no sample to be tried with
+    # The second has no sample to be tried with.
+    server = start("digits@production", "picky@production")
     wait_until(lambda: server.get("/v2/models/digits/ready").status == 200)
     wait_until(lambda: bool(server.events("model_untested")))
     assert server.get("/v2/health/ready").json["state"] == "not ready"
