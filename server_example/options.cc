@@ -94,8 +94,8 @@ class Parser {
                  });
   }
   void add_function(const std::string& name, const std::string& text,
-                    std::function<void(const std::string&)> take) {
-    app_.add_option_function<std::string>("--" + name, std::move(take), text)
+                    const std::function<void(const std::string&)>& take) {
+    app_.add_option_function<std::string>("--" + name, take, text)
         ->envname(variable_of(name));
   }
 
