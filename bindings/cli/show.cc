@@ -71,7 +71,7 @@ void list_models(const Common& common, const ShowArguments& arguments) {
     return;
   }
   Table table;
-  table.add({"NEWEST", "SIZE", "CREATED", "FORMAT", "ALIASES"});
+  table.add({"NEWEST", "SIZE", "CREATED", "FORMAT", "ALIASES OF ANY VERSION"});
   const auto parsed = ordered_json::parse(text);
   for (const auto& model : parsed.at("models")) {
     auto row =

@@ -38,7 +38,9 @@ TEST(StoreUri, everything_without_a_scheme_is_a_path) {
   EXPECT_EQ(opened("/srv/models"), "/srv/models");
   EXPECT_EQ(opened("/srv/models///"), "/srv/models");
   EXPECT_EQ(opened("models"), here + "/models");
-  EXPECT_EQ(opened("./a:b"), here + "/./a:b");
+  EXPECT_EQ(opened("./a:b"), here + "/a:b");
+  EXPECT_EQ(opened("/srv//./models/."), "/srv/models");
+  EXPECT_EQ(opened("/srv/link/../models"), "/srv/link/../models");
   EXPECT_EQ(opened("a:b/c"), here + "/a:b/c");
   EXPECT_EQ(opened("50%/models"), here + "/50%/models");
   EXPECT_EQ(opened("filed"), here + "/filed");
