@@ -512,7 +512,7 @@ PTS_API pts_status pts_store_delete_alias(pts_store* self, const char* name, con
 /* A verified JSON array of a model's aliases, an object each: {"alias", "version", "sequence",
  * "time", "reason", "manifest", "record", "signer", "signer_trusted"}. manifest: SHA-256 of the
  * payload bytes of the version's manifest, as pts_open_options takes it; record: SHA-256 of the
- * record; both base64url. Deleted aliases are left out. */
+ * record; both base64url. Deleted aliases are left out. PTS_NOT_FOUND: there is no such model. */
 PTS_API pts_status pts_store_list_aliases(pts_store* self, const char* name,
                                           const pts_keyring* keys, char** out, pts_error* error);
 /* One such object. */
