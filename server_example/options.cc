@@ -95,8 +95,7 @@ class Parser {
   }
   void add_function(const std::string& name, const std::string& text,
                     const std::function<void(const std::string&)>& take) {
-    app_.add_option_function<std::string>("--" + name, take, text)
-        ->envname(variable_of(name));
+    app_.add_option_function<std::string>("--" + name, take, text)->envname(variable_of(name));
   }
 
   void add_store() {

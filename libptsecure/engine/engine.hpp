@@ -21,9 +21,9 @@ namespace ptsecure {
 enum class Optimize : std::int32_t { none = 0, freeze = 1, inference = 2 };
 
 struct EngineLoadOptions {
-  std::string format;         // "torchscript" or "aotinductor"
-  Device device;              // where the weights go; Status::unsupported when it isn't there
-  int intra_op_threads = 0;   // threads one run may use; 0 = the engine's own default
+  std::string format;        // "torchscript" or "aotinductor"
+  Device device;             // where the weights go; Status::unsupported when it isn't there
+  int intra_op_threads = 0;  // threads one run may use; 0 = the engine's own default
   Optimize optimize = Optimize::none;  // nothing is done to a program that is compiled already
   bool inspect_only = false;  // only describe(): weights may stay unread, infer() may be refused
   // Weights to use instead of those that lie beside the program (a state_dict: safetensors, or a
