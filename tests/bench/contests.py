@@ -85,6 +85,7 @@ class Suite:
                     f.keys,
                     f.shape(model),
                     level,
+                    "none",
                 ]
                 return Side(level, lambda: run_json(command))
 
