@@ -20,13 +20,6 @@
 
 namespace {
 
-template <typename Call>
-double nanoseconds_per_call(int calls, const Call& call) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (int i = 0; i < calls; ++i) call();
-  return bench::seconds_since(begin) * 1e9 / calls;
-}
-
 void check(pts_status status, const pts_error& error) {
   if (status == PTS_OK) return;
   std::cerr << "bench_infer: " << error.message << '\n';
@@ -92,17 +85,17 @@ int main(int argc, char** argv) {
       pts_value_destroy(&in);
     };
 
-    nanoseconds_per_call(calls, forward);
-    nanoseconds_per_call(calls, infer);
-    nanoseconds_per_call(calls, infer_frozen);
-    nanoseconds_per_call(calls, infer_fused);
+    bench::nanoseconds_per_call(calls, forward);
+    bench::nanoseconds_per_call(calls, infer);
+    bench::nanoseconds_per_call(calls, infer_frozen);
+    bench::nanoseconds_per_call(calls, infer_fused);
     nlohmann::json out;
     for (int round = 0; round < rounds; ++round) {
-      out["forward"].push_back(nanoseconds_per_call(calls, forward));
-      out["infer"].push_back(nanoseconds_per_call(calls, infer));
-      out["infer_buffer"].push_back(nanoseconds_per_call(calls, infer_buffer));
-      out["infer_frozen"].push_back(nanoseconds_per_call(calls, infer_frozen));
-      out["infer_fused"].push_back(nanoseconds_per_call(calls, infer_fused));
+      out["forward"].push_back(bench::nanoseconds_per_call(calls, forward));
+      out["infer"].push_back(bench::nanoseconds_per_call(calls, infer));
+      out["infer_buffer"].push_back(bench::nanoseconds_per_call(calls, infer_buffer));
+      out["infer_frozen"].push_back(bench::nanoseconds_per_call(calls, infer_frozen));
+      out["infer_fused"].push_back(bench::nanoseconds_per_call(calls, infer_fused));
     }
     std::cout << out << '\n';
     return 0;

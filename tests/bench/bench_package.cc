@@ -24,13 +24,6 @@
 
 namespace {
 
-template <typename Call>
-double nanoseconds_per_call(int calls, const Call& call) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (int i = 0; i < calls; ++i) call();
-  return bench::seconds_since(begin) * 1e9 / calls;
-}
-
 void infer_once(const pts::Model& model, const pts_value* const* inputs) {
   pts_error error;
   pts_value* out = nullptr;
@@ -69,12 +62,12 @@ int main(int argc, char** argv) {
       runner->run(tensors);
     };
     const auto infer = [&] { infer_once(model, inputs); };
-    nanoseconds_per_call(calls, forward);
-    nanoseconds_per_call(calls, infer);
+    bench::nanoseconds_per_call(calls, forward);
+    bench::nanoseconds_per_call(calls, infer);
     nlohmann::json out;
     for (int round = 0; round < rounds; ++round) {
-      out["forward"].push_back(nanoseconds_per_call(calls, forward));
-      out["infer"].push_back(nanoseconds_per_call(calls, infer));
+      out["forward"].push_back(bench::nanoseconds_per_call(calls, forward));
+      out["infer"].push_back(bench::nanoseconds_per_call(calls, infer));
     }
     std::cout << out << '\n';
     return 0;

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 
 from contest import Command, Contest, Sample, Side, run_json
 from fixtures import HERE, Fixtures
@@ -223,65 +224,53 @@ class Suite:
 
     # --- running, listing
 
-    def infer(self) -> Contest:
+    def calls(
+        self,
+        name: str,
+        program: Callable[[], Command],
+        model: str,
+        counts: tuple[int, int],
+        side: str = "C",
+    ) -> Contest:
+        """One process that measures all its ways of running a model, in turns: so many rounds of so
+        many calls."""
         f = self.fixtures
-
-        def prepare() -> list[Side]:
-            reference = f.publish(str(f.folder), "mlp")
-            rounds, calls = ("20", "2000") if f.quick else ("40", "5000")
-            command: Command = [
-                f.program("bench_infer"),
-                f.model("mlp"),
-                f.folder,
-                reference,
-                f.keys,
-                rounds,
-                calls,
-            ]
-            return [Side("C", lambda: run_json(command))]
-
-        return Contest("infer", prepare, 1, warm_up=0)
-
-    def infer_package(self) -> Contest:
-        f = self.fixtures
-        model = "linear.pt2"
 
         def prepare() -> list[Side]:
             reference = f.publish(str(f.folder), model)
-            rounds, calls = ("20", "5000") if f.quick else ("40", "20000")
+            rounds, calls = (count // 2 if f.quick else count for count in counts)
             command: Command = [
-                f.program("bench_package"),
+                *program(),
                 f.model(model),
                 f.folder,
                 reference,
                 f.keys,
-                rounds,
-                calls,
+                str(rounds),
+                str(calls),
             ]
-            return [Side("C", lambda: run_json(command))]
+            return [Side(side, lambda: run_json(command))]
 
-        return Contest("infer-package", prepare, 1, warm_up=0)
+        return Contest(name, prepare, 1, warm_up=0)
+
+    def infer(self) -> Contest:
+        return self.calls(
+            "infer", lambda: [self.fixtures.program("bench_infer")], "mlp", (40, 5000)
+        )
+
+    def infer_package(self) -> Contest:
+        return self.calls(
+            "infer-package",
+            lambda: [self.fixtures.program("bench_package")],
+            "linear.pt2",
+            (40, 20000),
+        )
 
     def infer_python(self) -> Contest:
-        f = self.fixtures
+        def program() -> Command:
+            self.fixtures.python_binding  # noqa: B018  # installs it
+            return [self.fixtures.python, HERE / "infer_python.py"]
 
-        def prepare() -> list[Side]:
-            f.python_binding  # noqa: B018  # installs it
-            reference = f.publish(str(f.folder), "mlp")
-            rounds, calls = ("20", "2000") if f.quick else ("40", "5000")
-            command: Command = [
-                f.python,
-                HERE / "infer_python.py",
-                f.model("mlp"),
-                f.folder,
-                reference,
-                f.keys,
-                rounds,
-                calls,
-            ]
-            return [Side("Python", lambda: run_json(command))]
-
-        return Contest("infer-python", prepare, 1, warm_up=0)
+        return self.calls("infer-python", program, "mlp", (40, 5000), "Python")
 
     def infer_go(self) -> Contest:
         f = self.fixtures

@@ -15,6 +15,13 @@ inline double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+template <typename Call>
+double nanoseconds_per_call(int calls, const Call& call) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < calls; ++i) call();
+  return seconds_since(begin) * 1e9 / calls;
+}
+
 // User and system time of all threads of this process so far.
 inline double cpu_seconds() {
   rusage usage{};
