@@ -116,14 +116,29 @@ void complete(Target& target, const StoreOptions& options) {
   }
 }
 
+// The option that a warning of libmongoc's is about when it is unknown to it, such as a mistyped
+// `tls`; empty for other warnings.
+std::string unknown_option(std::string_view warning) {
+  constexpr std::string_view kMark = "Unsupported URI option \"";
+  const std::size_t mark = warning.find(kMark);
+  if (mark == std::string_view::npos) return {};
+  const std::string_view rest = warning.substr(mark + kMark.size());
+  return std::string(rest.substr(0, rest.find('"')));
+}
+
 }  // namespace
 
 Target parse_target(const std::string& text, const StoreOptions& options) {
   if (text.find('\0') != std::string::npos) refuse("the MongoDB URI holds a NUL byte");
   initialise();
   Target target;
+  std::string ignored;  // the first option that libmongoc leaves out of account
   {
-    QuietLog log(options.log);
+    const LogSink sink = [&](LogLevel level, std::string_view message) {
+      if (ignored.empty()) ignored = unknown_option(message);
+      if (options.log) options.log(level, message);
+    };
+    QuietLog log(sink);
     bson_error_t error{};
     target.uri.reset(mongoc_uri_new_with_error(text.c_str(), &error));
     if (!target.uri) {
@@ -133,6 +148,10 @@ Target parse_target(const std::string& text, const StoreOptions& options) {
     check_hosts(target.uri.get());
     target.database = checked_database(target.uri.get());
     complete(target, options);
+  }
+  if (!ignored.empty()) {
+    refuse("libmongoc knows no option '" + ignored +
+           "' and would connect without it; correct it in the MongoDB URI or leave it out");
   }
   const mongoc_uri_t* uri = target.uri.get();
   target.addresses = host_list(uri, ", ");

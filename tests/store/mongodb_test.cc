@@ -201,6 +201,16 @@ void host_handler(mongoc_log_level_t, const char*, const char* message, void*) {
   host_log.emplace_back(message);
 }
 
+TEST(MongodbUriTest, options_that_would_be_ignored_are_refused) {
+  for (const char* option : {"tsl=true", "ssll=true", "proxyHost=10.0.0.1"}) {
+    const Outcome out =
+        outcome_of([&] { open_store(std::string("mongodb://127.0.0.1/x?") + option, {}); });
+    EXPECT_EQ(out.status, Status::invalid_argument) << option;
+    EXPECT_TRUE(mentions(out.message, "no option")) << out.message;
+  }
+  EXPECT_NO_THROW(open_store("mongodb://127.0.0.1/x?tls=true&compressors=zlib&w=majority", {}));
+}
+
 TEST_F(MongodbStoreTest, nothing_is_printed_and_the_sink_is_told) {
   std::mutex mutex;
   std::vector<std::string> told;
@@ -212,7 +222,7 @@ TEST_F(MongodbStoreTest, nothing_is_printed_and_the_sink_is_told) {
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
   {
-    const auto store = open_store(uri("noSuchOption=1"), options);
+    const auto store = open_store(uri("compressors=none_such"), options);
     store->ensure_created({});
     EXPECT_EQ(outcome_of([&] {
                 open_store(server().uri(database()).replace(10, 0, "nobody:s3cret@"), options)

@@ -219,7 +219,8 @@ typedef struct pts_store_options {
 PTS_API void pts_store_options_init(pts_store_options* options);
 
 /* Opens a store by URI: "file:///srv/models", a plain path, "mongodb://host/database?options" or
- * "mongodb+srv://…" with every option that libmongoc understands. Nothing is created and no server
+ * "mongodb+srv://…" with every option that libmongoc understands; one that it doesn't is refused,
+ * unless the host has given libmongoc a log handler of its own. Nothing is created and no server
  * is asked yet: the first publish creates a store in an empty or missing folder or database;
  * reading where there is none is PTS_NOT_FOUND. A folder that holds something else is refused. */
 PTS_API pts_status pts_store_open(const char* uri, const pts_store_options* options,
