@@ -182,7 +182,7 @@ announce() {
       need_disk 12
       lines+=("torch $TORCH_VERSION with all it needs, from PyPI: 3000 MB, 5.4 GB unpacked")
     fi
-    lines+=("Python packages for the tests, from PyPI: 75 MB")
+    lines+=("Python packages for the tests, from PyPI: 90 MB")
   elif [[ $torch_needed == yes ]]; then
     need_disk 4
     lines+=("libtorch $TORCH_VERSION for C++ (torch, nvidia-cuda-runtime, nvidia-cuda-cupti), from PyPI: 555 MB")
