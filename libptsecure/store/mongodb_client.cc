@@ -372,6 +372,10 @@ Error Clients::error_of(const Failure& failure, bool server_known,
                         "); check the user name, the password, the user's roles on the database '" +
                         target_.database + "', and authSource when the user is defined elsewhere"};
   }
+  if (status == Status::unavailable && !server_known) {
+    return {status, "no MongoDB server was found by the name " + target_.addresses + " (" + detail +
+                        "); check the name in the URI and the name server"};
+  }
   if (status == Status::unavailable) {
     return {status, "the connection to " + at + " was lost (" + detail + "); try again"};
   }
