@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from jwcrypto import jwe, jwk
 
-from tests.cli.command import BUILD, DIGITS, ROOT, Command
+from tests.cli.command import BUILD, DIGITS, Command
 
 MODEL = os.urandom(300_001)
 SHA256 = hashlib.sha256(MODEL).hexdigest()
@@ -189,19 +189,5 @@ def test_memory_is_the_model_and_little_more(importer: Importer, tmp_path: Path)
     plain = os.urandom(1 << 20) * (size >> 20)
     arguments = importer.arguments(encrypt("A256KW", "A256GCM", key, plain=plain), key.export())
     del plain
-    program = (
-        "import resource,subprocess,sys\n"
-        "subprocess.run(sys.argv[1:],check=True,stdout=subprocess.DEVNULL)\n"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
-    )
-    command = importer.command
-    importing = [str(BUILD / "bin" / "ptsecure"), *map(str, arguments), "--format", "opaque"]
-    where = ["--store", command.store, "--keys", str(command.keys)]
-    peak = subprocess.run(
-        [sys.executable, "-c", program, *importing, *where],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    ).stdout
-    assert int(peak) * 1024 < size + (64 << 20), f"{int(peak) >> 10} MiB"
+    peak = importer.command.peak(*arguments, "--format", "opaque")
+    assert peak < size + (64 << 20), f"{peak >> 20} MiB"

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from tests.cli.command import BUILD, DIGITS, ROOT, Command, database
+from tests.cli.command import DIGITS, Command, database
 from tests.cli.test_import import ASYMMETRIC, MODEL, SHA256, decrypted, encrypt, key_for
 
 DIRECT = "A256KW"
@@ -261,20 +259,6 @@ def test_memory_is_the_model_and_little_more(folder_source: Source) -> None:
     digest = hashlib.sha256(plain).hexdigest()
     folder_source.put(encrypt(DIRECT, "A256GCM", folder_source.key, plain=plain).encode())
     del plain
-    program = (
-        "import resource,subprocess,sys\n"
-        "subprocess.run(sys.argv[1:],check=True,stdout=subprocess.DEVNULL)\n"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
-    )
-    command = folder_source.command
     arguments = folder_source.arguments("--sha256", digest)
-    importing = [str(BUILD / "bin" / "ptsecure"), *map(str, arguments)]
-    where = ["--store", command.store, "--keys", str(command.keys)]
-    peak = subprocess.run(
-        [sys.executable, "-c", program, *importing, *where],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    ).stdout
-    assert int(peak) * 1024 < size + (48 << 20), f"{int(peak) >> 10} MiB"
+    peak = folder_source.command.peak(*arguments)
+    assert peak < size + (48 << 20), f"{peak >> 20} MiB"

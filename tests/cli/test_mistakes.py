@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import BUILD, DIGITS, Command
+from tests.cli.command import DIGITS, PROGRAM, Command, shown_on
 
 MODEL = DIGITS / "digits.pt"
 SAMPLE = DIGITS / "sample.npy"
-PROGRAM = str(BUILD / "bin" / "ptsecure")
 
 
 @pytest.fixture
@@ -77,17 +76,13 @@ def test_one_store_spelled_differently_is_one_to_the_state(
         assert "swapped or made anew" in line, line
 
 
-def environment(command: Command) -> dict[str, str]:
-    return os.environ | {"PTSECURE_STORE": command.store, "PTSECURE_KEYS": str(command.keys)}
-
-
 def test_ctrl_c_ends_the_question_for_a_passphrase(folder: Command, tmp_path: Path) -> None:
     locked = tmp_path / "locked.jwks"
     folder.ok("keygen", locked, "--passphrase", PTSECURE_PASSPHRASE="correct horse")
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [PROGRAM, "keys", "show", str(locked)],
-        env=environment(folder),
+        env=folder.environment(),
         stdin=slave,
         stdout=slave,
         stderr=slave,
@@ -101,12 +96,7 @@ def test_ctrl_c_ends_the_question_for_a_passphrase(folder: Command, tmp_path: Pa
         shown += os.read(master, 4096)
     os.write(master, b"\x03")
     assert process.wait(timeout=20) == 130
-    try:
-        while chunk := os.read(master, 4096):
-            shown += chunk
-    except OSError:  # what Linux says when the last one has closed the other end
-        pass
-    os.close(master)
+    shown += shown_on(master)
     assert b"ptsecure: interrupted" in shown, shown
 
 
@@ -121,7 +111,7 @@ def test_a_second_ctrl_c_ends_a_model_that_runs(folder: Command, tmp_path: Path)
     endless.save(str(model))
     folder.ok("publish", model, "endless")
     process = subprocess.Popen(
-        [PROGRAM, "infer", "endless", "--input", str(SAMPLE)], env=environment(folder)
+        [PROGRAM, "infer", "endless", "--input", str(SAMPLE)], env=folder.environment()
     )
     try:
         time.sleep(4)

@@ -6,22 +6,16 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import BUILD, DIGITS, Command
+from tests.cli.command import DIGITS, PROGRAM, Command, shown_on
 
 MODEL = DIGITS / "digits.pt"
 SAMPLE = DIGITS / "sample.npy"
-PROGRAM = str(BUILD / "bin" / "ptsecure")
 MIB = 1 << 20
-
-
-def environment(command: Command, **more: str) -> dict[str, str]:
-    return os.environ | {"PTSECURE_STORE": command.store, "PTSECURE_KEYS": str(command.keys)} | more
 
 
 def sparse(path: Path, size: int) -> Path:
@@ -38,19 +32,13 @@ def on_terminal(command: Command, *arguments: object) -> tuple[int, str, str]:
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [PROGRAM, *map(str, arguments)],
-        env=environment(command),
+        env=command.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=slave,
     )
     os.close(slave)
-    shown = b""
-    try:
-        while chunk := os.read(master, 65536):
-            shown += chunk
-    except OSError:  # what Linux says when the last one has closed the other end
-        pass
-    os.close(master)
+    shown = shown_on(master)
     output, _ = process.communicate(timeout=120)
     return process.returncode, shown.decode(), output.decode()
 
@@ -97,7 +85,7 @@ def test_an_interrupted_publish_leaves_nothing_behind(command: Command, tmp_path
     big = sparse(tmp_path / "big.bin", 8 << 30)
     process = subprocess.Popen(
         [PROGRAM, "publish", str(big), "blob", "--format", "opaque"],
-        env=environment(command),
+        env=command.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -122,7 +110,7 @@ def test_an_interrupted_open_says_so(folder: Command, tmp_path: Path) -> None:
     folder.ok("publish", sparse(big, 1 << 30), "blob", "--format", "opaque")
     process = subprocess.Popen(
         [PROGRAM, "verify", "blob"],
-        env=environment(folder),
+        env=folder.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -150,7 +138,7 @@ def test_failed_opens_make_no_file(what: str, folder: Command, tmp_path: Path) -
     verb = ["publish", text, "text"] if what == "text" else ["infer", what, "--input", SAMPLE]
     done = subprocess.run(
         ["strace", "-f", "-qq", "-e", calls, PROGRAM, *map(str, verb)],
-        env=environment(folder),
+        env=folder.environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -195,36 +183,15 @@ def test_nothing_is_said_about_shared_memory(
 
 # --- memory ---------------------------------------------------------------------------------------
 
-MEASURE = """
-import os, sys
-pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
-_, status, usage = os.wait4(pid, 0)
-print(usage.ru_maxrss, file=sys.stderr)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
-def peak(command: Command, *arguments: object) -> int:
-    """The most memory it held, in bytes. Measured by a small process: one's own counts too."""
-    done = subprocess.run(
-        [sys.executable, "-S", "-E", "-c", MEASURE, PROGRAM, *map(str, arguments)],
-        env=environment(command, PTSECURE_TORCH_DIR=os.environ.get("PTSECURE_TORCH_DIR", "")),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return int(done.stderr.splitlines()[-1]) * 1024
-
 
 def test_publishing_holds_a_window_of_the_file(command: Command, tmp_path: Path) -> None:
     small = sparse(tmp_path / "small.bin", 1000)
     big = sparse(tmp_path / "big.bin", 400 * MIB)
-    base = peak(command, "publish", small, "blob", "--format", "opaque")
-    assert peak(command, "publish", big, "blob", "--format", "opaque") - base < 64 * MIB
-    assert peak(command, "verify", "blob") - base < 64 * MIB
+    base = command.peak("publish", small, "blob", "--format", "opaque")
+    assert command.peak("publish", big, "blob", "--format", "opaque") - base < 64 * MIB
+    assert command.peak("verify", "blob") - base < 64 * MIB
     copied = str(tmp_path / "copy")
-    assert peak(command, "copy", "blob", "--to", copied) - base < 64 * MIB
+    assert command.peak("copy", "blob", "--to", copied) - base < 64 * MIB
 
 
 def test_opening_holds_the_model_and_a_window(command: Command, tmp_path: Path) -> None:
@@ -237,9 +204,9 @@ def test_opening_holds_the_model_and_a_window(command: Command, tmp_path: Path) 
     for name, rows in {"small": 1, "big": 300 * MIB // 4 // 64}.items():
         path = tmp_path / f"{name}.pt"
         torch.jit.script(torch.nn.Embedding(rows, 64)).save(str(path))
-        published = peak(command, "publish", path, name)
-        opened = peak(command, "infer", name, "--input", request)
-        quickly = peak(command, "infer", name, "--input", request, "--verify", "aead")
+        published = command.peak("publish", path, name)
+        opened = command.peak("infer", name, "--input", request)
+        quickly = command.peak("infer", name, "--input", request, "--verify", "aead")
         peaks[name] = (published, opened, quickly)
     published, opened, quickly = (
         big - small for small, big in zip(peaks["small"], peaks["big"], strict=True)

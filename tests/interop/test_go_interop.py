@@ -33,14 +33,6 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["folder", "mongodb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "folder":
-        return str(tmp_path / "store")
-    uri: str = request.getfixturevalue("mongod")
-    return uri.replace("/?", f"/{tmp_path.name}?", 1)
-
-
 def run(program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(program), *map(str, arguments)], capture_output=True, text=True)
 

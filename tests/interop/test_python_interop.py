@@ -59,14 +59,6 @@ def test_stock_libraries_open_mongodb(keys: Path, tmp_path: Path, mongod: str) -
     assert (tmp_path / "opened").read_bytes() == plain.read_bytes()
 
 
-@pytest.fixture(params=["folder", "mongodb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "folder":
-        return str(tmp_path / "store")
-    uri: str = request.getfixturevalue("mongod")
-    return uri.replace("/?", f"/{tmp_path.name}?", 1)
-
-
 @pytest.mark.parametrize("size", SIZES)
 def test_ptsecure_opens_what_stock_libraries_sealed(
     size: int, store: str, keys: Path, tmp_path: Path
