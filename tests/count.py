@@ -1,4 +1,5 @@
-"""Prints "passed failed skipped" of a test run and, before that on stderr, what was skipped.
+"""Prints "passed failed skipped" of a test run and, before that on stderr, what was skipped and, of
+Go, whose results are one file of JSON, what the failed ones printed.
 
     count.py ctest RESULT.xml FOLDER    a ctest run whose GoogleTest programs wrote XML into FOLDER
     count.py junit RESULT.xml
@@ -61,11 +62,17 @@ def count_junit(result: pathlib.Path) -> Count:
 def count_go(result: pathlib.Path) -> Count:
     count = Count()
     failed_packages, packages_with_failed_test = set(), set()
+    printed: dict[tuple[str, str], list[str]] = {}
     for line in result.read_text().splitlines():
         if not line.startswith("{"):
+            print(line, file=sys.stderr)  # what gofmt and vet say
             continue
         event = json.loads(line)
         action, package = event.get("Action"), event.get("Package", event.get("ImportPath"))
+        lines = printed.setdefault((package, event.get("Test", "")), [])
+        lines.append(event.get("Output", ""))
+        if action in ("fail", "build-fail"):
+            print("".join(lines), end="", file=sys.stderr)
         if event.get("Test") and action in ("pass", "fail", "skip"):
             count.add_case(f"{package}.{event['Test']}", action == "fail", action == "skip")
             if action == "fail":

@@ -446,9 +446,9 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 func TestLogging(t *testing.T) {
 	leakless(t)
 	log := &lines{}
-	uri := "mongodb://127.0.0.1:1/models?noSuchOption=1"
+	uri := "mongodb://127.0.0.1:1/models?compressors=none_such"
 	store := must(ptsecure.OpenStore(background, uri, ptsecure.WithLogger(slog.New(log))))(t)
-	if len(log.text) == 0 || !strings.Contains(log.text[0], "nosuchoption") {
+	if len(log.text) == 0 || !strings.Contains(log.text[0], "none_such") {
 		t.Fatal(log.text)
 	}
 	ok(t, store.Close())

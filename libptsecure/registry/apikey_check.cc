@@ -1,7 +1,6 @@
 #include "libptsecure/registry/apikey_check.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -12,9 +11,11 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "libptsecure/package/manifest.hpp"
 #include "libptsecure/registry/token_bucket.hpp"
+#include "libptsecure/signals_blocked.hpp"
 
 namespace ptsecure {
 namespace {
@@ -106,33 +107,45 @@ struct ApiKeyChecker::State {
   // --- on the thread that asks the store; `mutex` is never held while it does ---
 
   void start() {
-    // The host's signals are for the host's threads.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const SignalsBlocked blocked;  // the host's are for the host's threads
+    thread = std::thread([this] { serve(); });
+    pthread_setname_np(thread.native_handle(), "ptsecure-keys");
     try {
-      thread = std::thread([this] { serve(); });
+      watcher = std::thread([this] { watch(); });
     } catch (...) {
-      pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      stop();
       throw;
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    pthread_setname_np(thread.native_handle(), "ptsecure-keys");
+    pthread_setname_np(watcher.native_handle(), "ptsecure-watch");
+  }
+
+  // Brings a refresh forward when the store tells of a change.
+  void watch() {
+    static_cast<void>(attempt([&] {
+      const auto hasten = [&] {
+        {
+          const std::lock_guard lock(mutex);
+          told = true;
+        }
+        wake.notify_one();
+      };
+      store->watch({"apikey"}, hasten, cancel);
+    }));
   }
 
   void serve() {
     auto next = Clock::now() + options.refresh;
     std::unique_lock lock(mutex);
     for (;;) {
-      wake.wait_until(lock, next, [&] { return stopping || !wanted.empty(); });
+      wake.wait_until(lock, next, [&] { return stopping || told || !wanted.empty(); });
       if (stopping) return;
+      const bool hastened = std::exchange(told, false);
       const std::set<std::string> ids = wanted;
       lock.unlock();
       auto failure = attempt([&] {
         for (const std::string& id : ids) look_up(id);
       });
-      const bool due = Clock::now() >= next;
+      const bool due = hastened || Clock::now() >= next;
       if (due) {
         if (auto more = attempt([&] { refresh(); })) failure = more;
         next = Clock::now() + options.refresh;
@@ -335,6 +348,7 @@ struct ApiKeyChecker::State {
     wake.notify_all();
     served.notify_all();
     if (thread.joinable()) thread.join();
+    if (watcher.joinable()) watcher.join();
   }
 
   const std::shared_ptr<Store> store;
@@ -351,8 +365,10 @@ struct ApiKeyChecker::State {
   TokenBucket unknown_looks{kUnknownLooks, kUnknownLooks, Clock::now()};
   Clock::time_point fresh;           // when the store was asked that answered last
   std::optional<Error> store_error;  // why it doesn't
+  bool told = false;                 // the store has of a change
   bool stopping = false;
   std::thread thread;
+  std::thread watcher;
 };
 
 ApiKeyChecker::ApiKeyChecker(std::shared_ptr<Store> store, Keyring keys, const Options& options)

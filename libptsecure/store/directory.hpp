@@ -49,6 +49,9 @@ class DirectoryStore final : public Store {
 
   const std::string& display_uri() const override { return path_; }
   bool linearizable_is_slow() const noexcept override { return false; }
+  void watch(const ChainId&, const std::function<void()>&, const CancelToken&) override {
+    throw Error(Status::unsupported, "a folder doesn't tell of its changes");
+  }
   void ensure_created(const CancelToken& cancel) override;
   std::string id(const CancelToken& cancel) override;
 

@@ -106,6 +106,9 @@ class Session {
                                ReadConcern concern = ReadConcern::majority);
   void aggregate(const char* collection, const Bson& pipeline, const Row& row);
   std::uint64_t count(const char* collection, const Bson& filter);
+  // Calls `changed` when the change stream begins and for what comes in, until `cancel`.
+  void watch(const char* collection, const Bson& pipeline, const std::function<void()>& changed,
+             const CancelToken& cancel);
 
   // A read command that may go where the URI's read preference sends it.
   Bson read(const Bson& command, bool primary_only);

@@ -26,6 +26,9 @@ template <typename Result, typename... Arguments>
 DriverFunction<Result(Arguments...)> like(Result (*)(Arguments...));  // for decltype
 
 #define PTSECURE_MONGOC_FUNCTIONS(X)             \
+  X(mongoc_change_stream_destroy)                \
+  X(mongoc_change_stream_error_document)         \
+  X(mongoc_change_stream_next)                   \
   X(mongoc_client_destroy)                       \
   X(mongoc_client_get_collection)                \
   X(mongoc_client_get_server_descriptions)       \
@@ -44,6 +47,7 @@ DriverFunction<Result(Arguments...)> like(Result (*)(Arguments...));  // for dec
   X(mongoc_collection_find_with_opts)            \
   X(mongoc_collection_insert_one)                \
   X(mongoc_collection_update_one)                \
+  X(mongoc_collection_watch)                     \
   X(mongoc_cursor_destroy)                       \
   X(mongoc_cursor_error)                         \
   X(mongoc_cursor_next)                          \

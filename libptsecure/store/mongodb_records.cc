@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <chrono>
 #include <map>
+#include <thread>
 
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/mongodb_store.hpp"
@@ -203,6 +205,30 @@ std::vector<ChainHead> MongodbStore::heads(const ChainId& prefix, const CancelTo
   heads.reserve(last.size());
   for (const auto& [leaf, sequence] : last) heads.push_back({leaf, sequence});
   return heads;
+}
+
+// A change stream. Where it broke off is of no matter: `changed` is called when one begins.
+void MongodbStore::watch(const ChainId& prefix, const std::function<void()>& changed,
+                         const CancelToken& cancel) {
+  Bson appended;
+  appended.str("operationType", "insert").str("fullDocument.parent", joined(prefix));
+  Bson match;
+  match.doc("$match", appended);
+  const Bson pipeline = array_of(match);
+  for (;;) {
+    require(cancel);
+    try {
+      clients_->run(cancel, [&](Session& session) {
+        if (session.standalone()) {
+          throw Error(Status::unsupported, "a server that is no replica set has no change streams");
+        }
+        session.watch(kRecords, pipeline, changed, cancel);
+      });
+    } catch (const Error& error) {
+      if (error.status() != Status::unavailable && error.status() != Status::timeout) throw;
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    }
+  }
 }
 
 void MongodbStore::put_wraps(const std::string& key_id, std::uint64_t sequence,

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <chrono>
 #include <memory>
 
 #include "libptsecure/store/mongodb_client.hpp"
@@ -14,6 +16,7 @@ struct Deleter {
 };
 using Collection = std::unique_ptr<mongoc_collection_t, Deleter<mongoc_collection_destroy>>;
 using Cursor = std::unique_ptr<mongoc_cursor_t, Deleter<mongoc_cursor_destroy>>;
+using ChangeStream = std::unique_ptr<mongoc_change_stream_t, Deleter<mongoc_change_stream_destroy>>;
 using ReadPrefs = std::unique_ptr<mongoc_read_prefs_t, Deleter<mongoc_read_prefs_destroy>>;
 using ModifyOptions =
     std::unique_ptr<mongoc_find_and_modify_opts_t, Deleter<mongoc_find_and_modify_opts_destroy>>;
@@ -96,6 +99,30 @@ std::uint64_t Session::count(const char* collection, const Bson& filter) {
       in.get(), filter.get(), options.get(), prefs.get(), nullptr, &error);
   if (found < 0) throw Failure(error);
   return static_cast<std::uint64_t>(found);
+}
+
+void Session::watch(const char* collection, const Bson& pipeline,
+                    const std::function<void()>& changed, const CancelToken& cancel) {
+  constexpr std::chrono::milliseconds kAwait{500};  // how long the server waits before it says none
+  Bson options;
+  options.i64("maxAwaitTimeMS",
+              static_cast<std::uint64_t>(std::min(kAwait, target_.operation_timeout / 2).count()));
+  const Collection in = collection_of(client_, target_, collection);
+  begin();
+  const ChangeStream stream(mongoc_collection_watch(in.get(), pipeline.get(), options.get()));
+  bson_error_t error{};
+  const bson_t* document = nullptr;
+  for (bool began = false; !mongoc_change_stream_error_document(stream.get(), &error, &document);
+       began = true) {
+    cancel.check();
+    if (!began) changed();
+    begin();
+    while (mongoc_change_stream_next(stream.get(), &document)) {
+      changed();
+      begin();
+    }
+  }
+  throw Failure(error);
 }
 
 Bson Session::read(const Bson& command, bool primary_only) {

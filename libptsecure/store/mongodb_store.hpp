@@ -70,6 +70,8 @@ class MongodbStore final : public Store {
                                             const CancelToken& cancel) override;
   std::vector<std::string> chains(const ChainId& prefix, const CancelToken& cancel) override;
   std::vector<ChainHead> heads(const ChainId& prefix, const CancelToken& cancel) override;
+  void watch(const ChainId& prefix, const std::function<void()>& changed,
+             const CancelToken& cancel) override;
 
   void check(const std::string& name, const CancelToken& cancel) override;
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -146,6 +147,12 @@ class Store {
   // The same chains with the number of their last records, which aren't read: cheap enough to ask
   // every second.
   virtual std::vector<ChainHead> heads(const ChainId& prefix, const CancelToken& cancel) = 0;
+  // Until `cancel`: calls `changed` soon after anybody has appended a record to such a chain, and
+  // whenever one may have been missed. Throws Status::unsupported where the store can't tell (a
+  // folder, a server that is no replica set), Status::permission_denied where it may not, and
+  // Status::cancelled in the end. It only hastens: who must know asks for heads() again anyway.
+  virtual void watch(const ChainId& prefix, const std::function<void()>& changed,
+                     const CancelToken& cancel) = 0;
 
   // Compares the store's own bookkeeping about a model (the store's marker, name claims, index
   // entries: what nobody signed) with what is stored; throws Status::corrupt for a difference.

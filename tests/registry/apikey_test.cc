@@ -10,6 +10,9 @@
 #include "libptsecure/registry/apikey_check.hpp"
 #include "libptsecure/registry/token_bucket.hpp"
 #include "tests/registry/registry_fixture.hpp"
+#if PTSECURE_WITH_MONGODB
+#include "tests/store/mongod.hpp"
+#endif
 
 namespace ptsecure {
 namespace {
@@ -312,6 +315,72 @@ TEST(TokenBucket, GivesItsRateAndItsBurst) {
   EXPECT_EQ(bucket.wait_for(3, start + 1h), 0ms);
   EXPECT_GT(bucket.wait_for(4, start + 2h), 0ms) << "no more than the burst is kept";
 }
+
+#if PTSECURE_WITH_MONGODB
+
+// What a server learns of a key that is disabled by another process, with a refresh that comes too
+// late to be the reason.
+class ApiKeyWatch : public ApiKeyTest {
+ protected:
+  void use(test::Mongod::Kind kind) {
+    server_ = std::make_unique<test::Mongod>(kind);
+    registry_ = std::make_unique<Registry>(open_store(server_->uri("keys"), {}), 2);
+    publish("digits", model_bytes(10));
+  }
+  std::unique_ptr<ApiKeyChecker> watching(milliseconds refresh) {
+    return std::make_unique<ApiKeyChecker>(open_store(server_->uri("keys"), {}),
+                                           keys_.public_part(),
+                                           ApiKeyChecker::Options{60s, refresh});
+  }
+
+  std::unique_ptr<test::Mongod> server_;
+};
+
+TEST_F(ApiKeyWatch, AReplicaSetTellsOfADisabledKey) {
+  use(test::Mongod::Kind::replica_set);
+  const Made made = create(grant());
+  const auto checker = watching(60s);
+  ASSERT_TRUE(becomes(*checker, made.key, Status::ok));
+  keys_of(keys_).set_state(made.id, ApiKeyState::disabled, "");
+  EXPECT_TRUE(becomes(*checker, made.key, Status::unauthenticated));
+  keys_of(keys_).set_state(made.id, ApiKeyState::active, "");
+  EXPECT_TRUE(becomes(*checker, made.key, Status::ok));
+}
+
+TEST_F(ApiKeyWatch, AStreamThatBrokeOffIsTakenUpAgain) {
+  use(test::Mongod::Kind::replica_set);
+  const Made made = create(grant());
+  const auto checker = watching(60s);
+  ASSERT_TRUE(becomes(*checker, made.key, Status::ok));
+  server_->kill();
+  server_->start_again();
+  keys_of(keys_).set_state(made.id, ApiKeyState::disabled, "");
+  const auto end = std::chrono::steady_clock::now() + 20s;  // looking for the server again
+  while (check(*checker, made.key) != Status::unauthenticated) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end);
+    std::this_thread::sleep_for(20ms);
+  }
+}
+
+TEST_F(ApiKeyWatch, AStandaloneServerIsAskedAgainAndAgain) {
+  use(test::Mongod::Kind::standalone);
+  const Made made = create(grant());
+  const auto checker = watching(200ms);
+  ASSERT_TRUE(becomes(*checker, made.key, Status::ok));
+  keys_of(keys_).set_state(made.id, ApiKeyState::disabled, "");
+  EXPECT_TRUE(becomes(*checker, made.key, Status::unauthenticated));
+}
+
+TEST_F(ApiKeyWatch, ItEndsAtOnce) {
+  use(test::Mongod::Kind::replica_set);
+  auto checker = watching(60s);
+  settle();
+  const auto begin = std::chrono::steady_clock::now();
+  checker.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+}
+
+#endif  // PTSECURE_WITH_MONGODB
 
 }  // namespace
 }  // namespace ptsecure

@@ -73,6 +73,10 @@ class ForwardingStore : public Store {
   std::vector<ChainHead> heads(const ChainId& prefix, const CancelToken& cancel) override {
     return store_->heads(prefix, cancel);
   }
+  void watch(const ChainId& prefix, const std::function<void()>& changed,
+             const CancelToken& cancel) override {
+    store_->watch(prefix, changed, cancel);
+  }
   void check(const std::string& name, const CancelToken& cancel) override {
     store_->check(name, cancel);
   }
