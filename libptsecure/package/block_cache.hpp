@@ -30,14 +30,15 @@ class BlockCache {
     return nullptr;
   }
 
-  // The slot that was not used for longest, emptied.
-  Slot& take() {
+  // The slot that was not used for longest, emptied, with room for `size` bytes: small ones for
+  // small models, whose time goes into pages touched for the first time.
+  Slot& take(std::size_t size) {
     Slot* oldest = &slots_.front();
     for (Slot& slot : slots_) {
       if (slot.used < oldest->used) oldest = &slot;
     }
-    if (!oldest->plain) oldest->plain.emplace(kSegmentSize);
     oldest->index.reset();
+    if (!oldest->plain || oldest->plain->size() < size) oldest->plain.emplace(size);
     oldest->used = ++clock_;
     return *oldest;
   }

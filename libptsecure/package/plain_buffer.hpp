@@ -38,6 +38,7 @@ class PlainBuffer {
 
   std::uint8_t* data() noexcept { return data_; }
   const std::uint8_t* data() const noexcept { return data_; }
+  std::size_t size() const noexcept { return size_; }
   ByteSpan first(std::size_t n) noexcept { return {data_, n}; }
 
  private:

@@ -206,7 +206,7 @@ SealedPayload::SealedPayload(OpenPayload payload, ByteView dek, ThreadPool& pool
     signed_.check(0, stored);
     opener_.emplace(dek, as_bytes(associated_data(entry.sealed_name, entry.sealed_version)),
                     stored.first(kHeaderSize), entry.stored_size);
-    fill_slot(cache_.take(), 0, stored);
+    fill_slot(cache_.take(segment_extent(0, size_).plain_size), 0, stored);
   });
   failure.rethrow();
 }
@@ -246,7 +246,7 @@ std::vector<SealedPayload::Missing> SealedPayload::plan_read(std::uint64_t pos, 
     if (const std::uint8_t* plain = cache_.find(index)) {
       std::memcpy(to.out, plain + to.offset, to.size);
     } else {
-      missing.push_back({index, to, to.size == whole ? nullptr : &cache_.take()});
+      missing.push_back({index, to, to.size == whole ? nullptr : &cache_.take(whole)});
     }
   });
   return missing;

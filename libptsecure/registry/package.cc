@@ -29,11 +29,20 @@ SecretBytes Package::State::unwrap(const PayloadEntry& entry, const CancelToken&
 namespace {
 
 // A process's first model waits for libtorch to be opened and to set itself up, which takes longer
-// than fetching keys and the first block: so both at once.
-template <typename Open>
-auto open_beside(const Open& open) {
+// than fetching records, keys and the first block: so both at once. libtorch has the calling
+// thread, because memory that it takes is dearer on others.
+template <typename Work>
+auto beside_set_up(bool first, const Work& work) {
   const SignalsBlocked blocked;
-  return std::async(torch_engine_loaded() ? std::launch::deferred : std::launch::async, open);
+  return std::async(first ? std::launch::async : std::launch::deferred, work);
+}
+
+// What goes wrong is told where the engine is needed.
+void try_engine(const OpenOptions& options) noexcept {
+  try {
+    torch_engine(options.torch_dir);
+  } catch (...) {
+  }
 }
 
 }  // namespace
@@ -62,10 +71,17 @@ std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyri
 
 std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Keyring& keys,
                                             const OpenOptions& options) const {
-  if (!store_->linearizable_is_slow()) return fetch(reference, keys, options)->load(options);
+  const bool first = !torch_engine_loaded();
+  const bool confirm_later = store_->linearizable_is_slow();
+  auto fetching = beside_set_up(first, [&] {
+    return fetch(reference, keys, options,
+                 confirm_later ? ReadConcern::majority : ReadConcern::linearizable);
+  });
+  if (first) try_engine(options);
+  const auto package = fetching.get();
+  if (!confirm_later) return package->load(options, first);
   // All is fetched and loaded by what the majority has, and handed out only once it is known that
   // nothing newer takes the key away.
-  const auto package = fetch(reference, keys, options, ReadConcern::majority);
   const auto confirm = [&state = *package->state_, &options] {
     require_enabled(read_key(state.access(options.cancel), state.payload()), state.payload());
   };
@@ -74,7 +90,7 @@ std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Ke
     const SignalsBlocked blocked;
     confirmed = std::async(std::launch::async, confirm);
   }
-  auto model = package->load(options);
+  auto model = package->load(options, first);
   confirmed.get();
   return model;
 }
@@ -130,6 +146,10 @@ void Package::decrypt(const OpenOptions& options, ByteSpan out) const {
 }
 
 std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
+  return load(options, !torch_engine_loaded());
+}
+
+std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options, bool first) const {
   const Manifest& manifest = *state_->version.manifest;
   if (manifest.format == kOpaque) {
     throw Error(
@@ -149,7 +169,7 @@ std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
     load.weights = weights.get();
     program.progress = nullptr;  // of the version's own bytes alone
   }
-  auto opening = open_beside([&] { return open_source(manifest.payload("model"), program); });
+  auto opening = beside_set_up(first, [&] { return open_source(manifest.payload("model"), program); });
   Engine& torch = torch_engine(options.torch_dir);
   torch.prepare(manifest.format);
   const auto source = opening.get();

@@ -137,6 +137,8 @@ class Package {
   friend class Registry;
   struct State;
   explicit Package(std::unique_ptr<State> state);
+  // `first`: libtorch still has to set itself up in this process.
+  std::shared_ptr<LoadedModel> load(const OpenOptions& options, bool first) const;
   // Of the version's own payload, or of another that its manifest lists.
   std::unique_ptr<SealedSource> open_source(const OpenOptions& options) const;
   std::unique_ptr<SealedSource> open_source(const PayloadEntry& payload,

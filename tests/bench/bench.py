@@ -33,6 +33,11 @@ def parse() -> argparse.Namespace:
         help="only these rows of the table, like 'open-*,publish-folder'",
     )
     parser.add_argument("--rounds", type=int, help="how often each side runs")
+    parser.add_argument(
+        "--memory-as-is",
+        action="store_true",
+        help="don't touch free memory before a model is opened (see docs/performance.md)",
+    )
     parser.add_argument("--list", action="store_true", help="show the rows and end")
     parser.add_argument("--out", type=pathlib.Path, help="folder for bench.txt, .md, .csv and .png")
     parser.add_argument(
@@ -63,7 +68,7 @@ def measure(contests: list[Contest], rows: list[Row]) -> list[Result]:
 def main() -> None:
     arguments = parse()
     fixtures = Fixtures(arguments.build, arguments.build / "bench", sys.executable, arguments.quick)
-    suite = Suite(fixtures, arguments.rounds, arguments.huge)
+    suite = Suite(fixtures, arguments.rounds, arguments.huge, arguments.memory_as_is)
     table = Table(suite)
     patterns = arguments.rows.split(",")
     if arguments.list:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import time
@@ -12,8 +13,11 @@ from fixtures import HERE, Fixtures
 
 
 class Suite:
-    def __init__(self, fixtures: Fixtures, rounds: int | None, huge: bool) -> None:
+    def __init__(
+        self, fixtures: Fixtures, rounds: int | None, huge: bool, memory_as_is: bool
+    ) -> None:
         self.fixtures = fixtures
+        self.memory_as_is = memory_as_is
         self.large = "100mb" if fixtures.quick else "537mb"
         self.huge = huge
         self._rounds = rounds
@@ -24,10 +28,18 @@ class Suite:
 
     # --- opening
 
+    def open(self, command: Command, model: str, copies: int = 3) -> list[Sample]:
+        """One process that opens a model, with free memory for so many that was just used."""
+        if self.memory_as_is:
+            return run_json(command)
+        touch = shlex.quote(str(self.fixtures.program("bench_touch")))
+        mebibytes = max(256, copies * self.fixtures.model(model).stat().st_size >> 20)
+        return run_json(command, {"PTSECURE_BENCH_BEFORE": f"{touch} {mebibytes}"})
+
     def plain(self, model: str) -> Side:
         f = self.fixtures
         command: Command = [f.program("bench_model"), "plain", f.model(model), f.shape(model)]
-        return Side("torch.jit.load", lambda: run_json(command))
+        return Side("torch.jit.load", lambda: self.open(command, model))
 
     def sealed(self, model: str, level: str, store: str, optimize: str = "none") -> Side:
         f = self.fixtures
@@ -42,7 +54,7 @@ class Suite:
             level,
             optimize,
         ]
-        return Side(level if optimize == "none" else optimize, lambda: run_json(command))
+        return Side(level if optimize == "none" else optimize, lambda: self.open(command, model))
 
     def open_folder(self, model: str, rounds: int) -> Contest:
         store = str(self.fixtures.folder)
@@ -88,10 +100,10 @@ class Suite:
                     level,
                     "none",
                 ]
-                return Side(level, lambda: run_json(command))
+                return Side(level, lambda: self.open(command, model))
 
             return [
-                Side("AOTIModelPackageLoader", lambda: run_json(plain)),
+                Side("AOTIModelPackageLoader", lambda: self.open(plain, model)),
                 sealed("aead"),
                 sealed("signed"),
             ]
@@ -105,7 +117,7 @@ class Suite:
             script = HERE / "peers" / "cryptotensors_file.py"
             command: Command = [f.python, script, "open", f.cryptotensors(self.large)]
             return [
-                Side("CryptoTensors", lambda: run_json(command)),
+                Side("CryptoTensors", lambda: self.open(command, self.large)),
                 self.sealed(self.large, "aead", str(f.folder)),
             ]
 
@@ -141,7 +153,7 @@ class Suite:
             store = f.database("models")
             sealed = self.sealed(self.large, "signed", store)
             return [
-                Side("raw download", lambda: run_json(self.download_command())),
+                Side("raw download", lambda: self.open(self.download_command(), self.large)),
                 sealed,
                 self.sealed(self.large, "aead", store),
             ]
@@ -159,7 +171,7 @@ class Suite:
                 else [f.python, HERE / "peers" / "gridfs_jwe.py", "open", key, f.mongod, database]
             )
             return [
-                Side("JWE", lambda: run_json(command)),
+                Side("JWE", lambda: self.open(command, self.large, 8)),
                 self.sealed(self.large, "signed", f.database("models")),
             ]
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 
 // What one process of the benchmark measures of itself.
@@ -43,11 +44,13 @@ inline std::int64_t memory(const std::string& field) {
   return 0;
 }
 
-// From construction on: wall time, processor time, and the highest resident memory over what was
+// The command in PTSECURE_BENCH_BEFORE is run first. From construction on: wall time, processor time, and the highest resident memory over what was
 // resident before.
 class Measurement {
  public:
   Measurement() {
+    const char* const before = std::getenv("PTSECURE_BENCH_BEFORE");
+    if (before != nullptr && std::system(before) != 0) throw std::runtime_error(before);
     std::ofstream("/proc/self/clear_refs") << "5";  // the peak starts anew
     resident_ = memory("VmRSS");
     cpu_ = cpu_seconds();

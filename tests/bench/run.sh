@@ -3,7 +3,8 @@
 # machine, and prints one table; bench.txt, .md, .csv and .png in build/bench hold the same, and with
 # --docs the README and docs/performance.md.
 #
-#   tests/bench/run.sh [--quick] [--huge] [--rows PATTERN,...] [--rounds N] [--out FOLDER] [--docs]
+#   tests/bench/run.sh [--quick] [--huge] [--rows PATTERN,...] [--rounds N] [--out FOLDER]
+#                      [--memory-as-is] [--docs]
 #   tests/bench/run.sh --list
 #
 # Builds and fetches what it compares with and says what it has to skip. It is no test: nothing

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -25,6 +26,11 @@ func open(keyFile, uri, database string) (int, time.Duration, error) {
 	var key jose.JSONWebKey
 	if err := key.UnmarshalJSON(text); err != nil {
 		return 0, 0, err
+	}
+	if before := os.Getenv("PTSECURE_BENCH_BEFORE"); before != "" {
+		if err := exec.Command("sh", "-c", before).Run(); err != nil {
+			return 0, 0, err
+		}
 	}
 	begin := time.Now()
 	client, err := mongo.Connect(options.Client().ApplyURI(uri))

@@ -55,6 +55,7 @@ def main() -> None:
         seal(sys.argv[2], out)
         return
     torch.empty(1)
+    os.system(os.environ.get("PTSECURE_BENCH_BEFORE", ":"))
     begin = time.perf_counter()
     cpu = time.process_time()
     cryptotensors.register_tmp_key_provider(
