@@ -109,7 +109,7 @@ type Request struct {
 // until then the inputs must not change.
 func (m *Model) Run(ctx context.Context, request Request) (*Result, error) {
 	r := &Result{model: m, method: request.Method}
-	output, err := m.run(ctx, &request, &r.pins)
+	output, err := m.run(ctx, &request, &r.pins, false)
 	if err != nil {
 		return nil, err
 	}
@@ -132,14 +132,16 @@ func (m *Model) Run(ctx context.Context, request Request) (*Result, error) {
 
 func (m *Model) infer(ctx context.Context, request Request) (Value, error) {
 	var pins runtime.Pinner
-	output, err := m.run(ctx, &request, &pins)
+	output, err := m.run(ctx, &request, &pins, true)
 	if err != nil {
 		return nil, err
 	}
 	defer pins.Unpin()
 	defer output.Destroy()
 	if output.Kind == raw.Tensor && output.Tensor.OnCPU && DType(output.Tensor.DType).known() {
-		return (&Tensor{view: output.Tensor}).gathered(), nil
+		t := &Tensor{view: output.Tensor}
+		t.view.Data, t.view.Strides = t.gather(), nil
+		return t, nil
 	}
 	r := &Result{}
 	r.h.object, r.h.destroy = &output, func(*raw.Output) {}
@@ -151,7 +153,7 @@ func (m *Model) infer(ctx context.Context, request Request) (Value, error) {
 }
 
 // run leaves in pins what the output may share beyond its own inputs.
-func (m *Model) run(ctx context.Context, request *Request, pins *runtime.Pinner) (output raw.Output, err error) {
+func (m *Model) run(ctx context.Context, request *Request, pins *runtime.Pinner, copied bool) (output raw.Output, err error) {
 	if err := alive(ctx); err != nil {
 		return output, err
 	}
@@ -167,7 +169,11 @@ func (m *Model) run(ctx context.Context, request *Request, pins *runtime.Pinner)
 	b := builder{pins}
 	inputs, err := b.inputs(few[:0], request.Inputs)
 	if err == nil {
-		output, err = raw.ModelInfer(object, inputs, &raw.InferOptions{Method: request.Method, InputNames: request.InputNames})
+		var options *raw.InferOptions
+		if request.Method != "" || request.InputNames != nil {
+			options = &raw.InferOptions{Method: request.Method, InputNames: request.InputNames}
+		}
+		output, err = raw.ModelInfer(object, inputs, options, copied)
 	}
 	for _, input := range inputs {
 		if input.Value != nil {

@@ -1,6 +1,7 @@
 package raw
 
 /*
+#include <stdlib.h>
 #include "shim.h"
 */
 import "C"
@@ -69,89 +70,119 @@ type Input struct {
 // Output is what a model returned. Its memory may be that of inputs; views stay pinned until
 // Destroy.
 type Output struct {
-	Value  *Value
+	Value  *Value // nil for a small tensor that was copied
 	Kind   int32
 	Tensor View // for Kind Tensor
 	call   *inference
 }
 
-// inference is the memory of one call: it lies on the heap, because the model may call back into Go
-// (its log), and is used again because it is large.
+// inference is one call's record. It lies in C's memory and is used again; it is freed some time
+// after the pool has let go of it.
 type inference struct {
-	inputs []C.ptsgo_input
-	out    *C.pts_value
-	kind   C.pts_kind
-	tensor C.ptsgo_tensor
-	err    C.pts_error
-	pins   runtime.Pinner
+	c    *C.ptsgo_inference
+	pins runtime.Pinner
 }
 
-var inferences = sync.Pool{New: func() any { return &inference{} }}
-
-func (c *inference) release() {
-	c.pins.Unpin()
-	for i := range c.inputs {
-		c.inputs[i].value, c.inputs[i].tensor.data = nil, nil
+var inferences = sync.Pool{New: func() any {
+	record := C.calloc(1, C.sizeof_ptsgo_inference)
+	if record == nil {
+		return (*inference)(nil)
 	}
-	c.inputs = c.inputs[:0]
-	c.tensor.data = nil // may be an input's
-	inferences.Put(c)
-}
+	call := &inference{c: (*C.ptsgo_inference)(record)}
+	runtime.AddCleanup(call, func(record unsafe.Pointer) { C.free(record) }, record)
+	return call
+}}
 
-// ModelInfer runs the model. Views are pinned and shared with it.
-func ModelInfer(m *Model, inputs []Input, options *InferOptions) (Output, error) {
-	c := inferences.Get().(*inference)
-	if cap(c.inputs) < len(inputs) {
-		c.inputs = make([]C.ptsgo_input, len(inputs))
+var errNoMemory = &Error{outOfMemory, "no memory for a call"}
+
+// take is a record with room for so many inputs.
+func take(count int) (*inference, error) {
+	call := inferences.Get().(*inference)
+	if call == nil {
+		return nil, errNoMemory
 	}
-	c.inputs = c.inputs[:len(inputs)]
-	for i, input := range inputs {
-		c.inputs[i].value = (*C.pts_value)(input.Value)
-		if input.Value == nil {
-			input.View.out(&c.inputs[i].tensor)
-			if input.View.Data != nil {
-				c.pins.Pin(input.View.Data)
-			}
+	c := call.c
+	c.inputs, c.count = &c.few[0], C.size_t(count)
+	if count > len(c.few) {
+		many := C.calloc(c.count, C.sizeof_ptsgo_input)
+		if many == nil {
+			inferences.Put(call)
+			return nil, errNoMemory
 		}
+		c.inputs = (*C.ptsgo_input)(many)
 	}
-	if err := c.run(m, options); err != nil {
-		c.release()
+	return call, nil
+}
+
+// release forgets the inputs before they may move or go.
+func (call *inference) release() {
+	c := call.c
+	inputs := unsafe.Slice(c.inputs, c.count)
+	for i := range inputs {
+		inputs[i].value, inputs[i].tensor.data = nil, nil
+	}
+	c.tensor.data = nil // may be an input's
+	if c.inputs != &c.few[0] {
+		C.free(unsafe.Pointer(c.inputs))
+	}
+	c.inputs, c.options = nil, nil
+	call.pins.Unpin()
+	inferences.Put(call)
+}
+
+// ModelInfer runs the model. Views are pinned and shared with it. With `copied` a small tensor is
+// returned as a copy, which costs no second crossing to C.
+func ModelInfer(m *Model, inputs []Input, options *InferOptions, copied bool) (Output, error) {
+	call, err := take(len(inputs))
+	if err != nil {
 		return Output{}, err
 	}
-	live.Add(1)
-	output := Output{Value: (*Value)(c.out), Kind: int32(c.kind), call: c}
+	c := call.c
+	c.model, c.copy = (*C.pts_model)(m), flag(copied)
+	slots := unsafe.Slice(c.inputs, len(inputs))
+	for i, input := range inputs {
+		slots[i].value = (*C.pts_value)(input.Value)
+		if input.Value == nil {
+			if input.View.Data != nil {
+				call.pins.Pin(input.View.Data)
+			}
+			input.View.out(&slots[i].tensor)
+		}
+	}
+	if err := call.run(options); err != nil {
+		call.release()
+		return Output{}, err
+	}
+	output := Output{Value: (*Value)(c.out), Kind: int32(c.kind), call: call}
+	if output.Value != nil {
+		live.Add(1)
+	}
 	if output.Kind == Tensor {
 		output.Tensor = viewOf(&c.tensor)
 	}
 	return output, nil
 }
 
-func (c *inference) run(m *Model, options *InferOptions) error {
-	var a arena
-	defer a.free()
-	o := options.in(&a)
-	if a.err != nil {
-		return a.err
+func (call *inference) run(options *InferOptions) error {
+	c := call.c
+	if options != nil {
+		var a arena
+		defer a.free()
+		if c.options = options.in(&a); a.err != nil {
+			return a.err
+		}
 	}
-	var first *C.ptsgo_input
-	inputs := c.inputs
-	count := C.size_t(len(inputs))
-	var status C.pts_status
-	if count == 0 {
-		status = C.ptsgo_infer((*C.pts_model)(m), first, 0, o, &c.out, &c.kind, &c.tensor, &c.err)
-	} else {
-		status = C.ptsgo_infer((*C.pts_model)(m), &inputs[0], count, o, &c.out, &c.kind, &c.tensor, &c.err)
-	}
-	if status != C.PTS_OK {
-		return newError(status, &c.err)
+	if status := C.ptsgo_infer(C.uintptr_t(uintptr(unsafe.Pointer(c)))); status != C.PTS_OK {
+		return newError(status, &c.error)
 	}
 	return nil
 }
 
 // Destroy frees the value and lets go of the inputs' memory.
 func (o *Output) Destroy() {
-	ValueDestroy(o.Value)
-	o.call.out = nil
+	if o.Value != nil {
+		ValueDestroy(o.Value)
+	}
 	o.call.release()
 	o.Value, o.call = nil, nil
 }

@@ -169,41 +169,69 @@ pts_status ptsgo_describe_tensor(const pts_value* value, ptsgo_tensor* out, pts_
   return PTS_OK;
 }
 
-static pts_status infer(const pts_model* model, const ptsgo_input* inputs, size_t count,
-                        const pts_value** values, pts_value** made,
-                        const pts_infer_options* options, pts_value** out, pts_error* error) {
-  for (size_t i = 0; i < count; ++i) {
-    values[i] = inputs[i].value;
+static pts_status infer(ptsgo_inference* self, const pts_value** values, pts_value** made) {
+  for (size_t i = 0; i < self->count; ++i) {
+    values[i] = self->inputs[i].value;
     if (values[i] != NULL) continue;
-    const pts_status status = ptsgo_tensor_value(&inputs[i].tensor, 0, &made[i], error);
+    const pts_status status =
+        ptsgo_tensor_value(&self->inputs[i].tensor, 0, &made[i], &self->error);
     if (status != PTS_OK) return status;
     values[i] = made[i];
   }
-  return pts_model_infer(model, values, count, options, out, error);
+  return pts_model_infer(self->model, values, self->count, self->options, &self->out, &self->error);
 }
 
-enum { kFew = 8 };
+/* 0 for a datatype this doesn't know. */
+static size_t element_size(int32_t dtype) {
+  static const unsigned char kSizes[] = {
+      [PTS_DTYPE_BOOL] = 1,       [PTS_DTYPE_UINT8] = 1,     [PTS_DTYPE_UINT16] = 2,
+      [PTS_DTYPE_UINT32] = 4,     [PTS_DTYPE_UINT64] = 8,    [PTS_DTYPE_INT8] = 1,
+      [PTS_DTYPE_INT16] = 2,      [PTS_DTYPE_INT32] = 4,     [PTS_DTYPE_INT64] = 8,
+      [PTS_DTYPE_FLOAT16] = 2,    [PTS_DTYPE_BFLOAT16] = 2,  [PTS_DTYPE_FLOAT32] = 4,
+      [PTS_DTYPE_FLOAT64] = 8,    [PTS_DTYPE_COMPLEX32] = 4, [PTS_DTYPE_COMPLEX64] = 8,
+      [PTS_DTYPE_COMPLEX128] = 16};
+  return dtype > 0 && (size_t)dtype < sizeof(kSizes) ? kSizes[dtype] : 0;
+}
 
-pts_status ptsgo_infer(const pts_model* model, const ptsgo_input* inputs, size_t count,
-                       const pts_infer_options* options, pts_value** out, pts_kind* kind,
-                       ptsgo_tensor* tensor, pts_error* error) {
-  pts_value* few[2 * kFew];
-  pts_value** many = count <= kFew ? few : malloc(2 * count * sizeof(pts_value*));
+/* Copies a small answer and lets go of it, so that Go need not come back for either. */
+static void copy_answer(ptsgo_inference* self) {
+  ptsgo_tensor* tensor = &self->tensor;
+  size_t size = element_size(tensor->dtype);
+  if (size == 0 || tensor->strided || tensor->device_type != PTS_DEVICE_CPU) return;
+  for (int32_t i = 0; i < tensor->rank; ++i) {
+    if ((uint64_t)tensor->shape[i] > sizeof(self->answer) / size) return;
+    size *= (size_t)tensor->shape[i];
+    if (size == 0) break;
+  }
+  if (size != 0) memcpy(self->answer, tensor->data, size);
+  tensor->data = self->answer;
+  pts_value_destroy(&self->out);
+}
+
+pts_status ptsgo_infer(uintptr_t inference) {
+  ptsgo_inference* self = (ptsgo_inference*)inference;
+  const size_t count = self->count;
+  pts_value* few[2 * PTSGO_FEW_INPUTS];
+  pts_value** many = count <= PTSGO_FEW_INPUTS ? few : malloc(2 * count * sizeof(pts_value*));
   pts_status status = PTS_OUT_OF_MEMORY;
-  *out = NULL;
+  self->out = NULL;
   if (many == NULL) {
-    error->code = status;
-    strcpy(error->message, "no memory for the list of inputs");
+    self->error.code = status;
+    strcpy(self->error.message, "no memory for the list of inputs");
     return status;
   }
   memset(many, 0, 2 * count * sizeof(pts_value*));
-  status = infer(model, inputs, count, (const pts_value**)many, many + count, options, out, error);
+  status = infer(self, (const pts_value**)many, many + count);
   for (size_t i = 0; i < count; ++i) pts_value_destroy(&many[count + i]);
   if (many != few) free(many);
   if (status != PTS_OK) return status;
-  *kind = pts_value_kind(*out);
-  if (*kind != PTS_TENSOR) return PTS_OK;
-  status = ptsgo_describe_tensor(*out, tensor, error);
-  if (status != PTS_OK) pts_value_destroy(out);
+  self->kind = pts_value_kind(self->out);
+  if (self->kind != PTS_TENSOR) return PTS_OK;
+  status = ptsgo_describe_tensor(self->out, &self->tensor, &self->error);
+  if (status != PTS_OK) {
+    pts_value_destroy(&self->out);
+  } else if (self->copy) {
+    copy_answer(self);
+  }
   return status;
 }

@@ -76,10 +76,26 @@ pts_status ptsgo_tensor_value(const ptsgo_tensor* tensor, int32_t copy, pts_valu
 /* What a tensor value holds; borrowed from it. */
 pts_status ptsgo_describe_tensor(const pts_value* value, ptsgo_tensor* out, pts_error* error);
 
-/* Runs the model on inputs that are made for this call. *kind and *tensor (for a tensor) describe
- * *out. */
-pts_status ptsgo_infer(const pts_model* model, const ptsgo_input* inputs, size_t count,
-                       const pts_infer_options* options, pts_value** out, pts_kind* kind,
-                       ptsgo_tensor* tensor, pts_error* error);
+enum { PTSGO_FEW_INPUTS = 4, PTSGO_SMALL_ANSWER = 4096 };
+
+/* The record of one inference, in C's memory, where Go's collector and its pointer checks have
+ * nothing to look at. */
+typedef struct ptsgo_inference {
+  const pts_model* model;
+  const pts_infer_options* options;
+  ptsgo_input* inputs; /* `few`, or an array elsewhere */
+  size_t count;
+  int32_t copy; /* nonzero: a small tensor on the CPU is copied into `answer`, and `out` is NULL */
+  pts_kind kind;
+  pts_value* out;
+  ptsgo_tensor tensor; /* for a tensor: what it holds */
+  pts_error error;
+  ptsgo_input few[PTSGO_FEW_INPUTS];
+  unsigned char answer[PTSGO_SMALL_ANSWER];
+} ptsgo_inference;
+
+/* Runs the model. `inference` is the address of a ptsgo_inference: an integer isn't checked for Go
+ * pointers. */
+pts_status ptsgo_infer(uintptr_t inference);
 
 #endif
