@@ -1,7 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <memory>
+#include <thread>
 
 #include "libptsecure/error.hpp"
 
@@ -25,6 +28,14 @@ class CancelToken {
   bool cancelled() const noexcept { return flag_ && flag_->load(std::memory_order_relaxed); }
   void check() const {
     if (cancelled()) throw Error(Status::cancelled, "the operation was cancelled by the caller");
+  }
+  // Throws as check() does, soon after it is cancelled.
+  void sleep_for(std::chrono::milliseconds time) const {
+    constexpr std::chrono::milliseconds kLook{50};
+    const auto end = std::chrono::steady_clock::now() + time;
+    for (check(); std::chrono::steady_clock::now() < end; check()) {
+      std::this_thread::sleep_for(std::min(kLook, time));
+    }
   }
 
  private:

@@ -28,11 +28,11 @@ struct ApiKeyAnswer {
 
 // Checks the keys that requests bring. Thread-safe.
 //
-// One thread of its own does all that the store is asked: every `refresh`, and at once when a
-// second thread hears of a change from the store (Store::watch), it reads the numbers of the last
-// records of all keys (one query), and of keys it holds the records that are new. So the set of ids
-// is known, and an id that isn't in it costs the store nothing, apart from a few looks a second for
-// keys made since the last refresh. A key is read when it is first shown.
+// One thread of its own asks the store: every `refresh`, and soon after a second thread, which
+// holds a Store::watch, hears of a change, it reads the numbers of the last records of all keys
+// (one query), and of keys it holds the records that are new. So the set of ids is known, and an id
+// that isn't in it costs the store nothing, apart from a few looks a second for keys made since the
+// last refresh. A key is read when it is first shown.
 //
 // Of each key it holds the place in its chain that it has seen. Records that don't continue from
 // there, or that are no longer there, refuse the key.

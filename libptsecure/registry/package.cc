@@ -37,7 +37,7 @@ auto beside_set_up(bool first, const Work& work) {
   return std::async(first ? std::launch::async : std::launch::deferred, work);
 }
 
-// What goes wrong is told where the engine is needed.
+// What goes wrong is told where the engine is needed, after what is wrong with the model.
 void try_engine(const OpenOptions& options) noexcept {
   try {
     torch_engine(options.torch_dir);
@@ -71,6 +71,7 @@ std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyri
 
 std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Keyring& keys,
                                             const OpenOptions& options) const {
+  options.cancel.check();
   const bool first = !torch_engine_loaded();
   const bool confirm_later = store_->linearizable_is_slow();
   auto fetching = beside_set_up(first, [&] {
@@ -169,7 +170,8 @@ std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options, bool firs
     load.weights = weights.get();
     program.progress = nullptr;  // of the version's own bytes alone
   }
-  auto opening = beside_set_up(first, [&] { return open_source(manifest.payload("model"), program); });
+  auto opening =
+      beside_set_up(first, [&] { return open_source(manifest.payload("model"), program); });
   Engine& torch = torch_engine(options.torch_dir);
   torch.prepare(manifest.format);
   const auto source = opening.get();

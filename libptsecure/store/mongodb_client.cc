@@ -334,15 +334,7 @@ void Clients::Attempts::failed(Lease& lease, const Failure& failure) {
           ? std::max(target.selection_timeout, std::min(target.operation_timeout, kElection))
           : target.selection_timeout;
   if (Clock::now() - start_ + kPause >= window) throw Error(error);
-  pause();
-}
-
-void Clients::Attempts::pause() const {
-  const Clock::time_point until = Clock::now() + kPause;
-  while (Clock::now() < until) {
-    cancel_.check();
-    std::this_thread::sleep_for(milliseconds(50));
-  }
+  cancel_.sleep_for(kPause);
 }
 
 Error Clients::error_of(const Failure& failure, bool server_known,

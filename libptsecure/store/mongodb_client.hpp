@@ -106,7 +106,8 @@ class Session {
                                ReadConcern concern = ReadConcern::majority);
   void aggregate(const char* collection, const Bson& pipeline, const Row& row);
   std::uint64_t count(const char* collection, const Bson& filter);
-  // Calls `changed` when the change stream begins and for what comes in, until `cancel`.
+  // Calls `changed` when the change stream begins and for what comes in, for a minute: what
+  // libmongoc has to say is told when an operation ends. Throws Status::cancelled too.
   void watch(const char* collection, const Bson& pipeline, const std::function<void()>& changed,
              const CancelToken& cancel);
 
@@ -190,8 +191,6 @@ class Clients {
     void failed(Lease& lease, const Failure& failure);
 
    private:
-    void pause() const;
-
     Clients& owner_;
     const CancelToken& cancel_;
     Clock::time_point start_;

@@ -46,6 +46,7 @@ DriverFunction<Result(Arguments...)> like(Result (*)(Arguments...));  // for dec
   X(mongoc_collection_find_and_modify_with_opts) \
   X(mongoc_collection_find_with_opts)            \
   X(mongoc_collection_insert_one)                \
+  X(mongoc_collection_set_read_prefs)            \
   X(mongoc_collection_update_one)                \
   X(mongoc_collection_watch)                     \
   X(mongoc_cursor_destroy)                       \

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <thread>
 
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/mongodb_store.hpp"
@@ -210,24 +209,37 @@ std::vector<ChainHead> MongodbStore::heads(const ChainId& prefix, const CancelTo
 // A change stream. Where it broke off is of no matter: `changed` is called when one begins.
 void MongodbStore::watch(const ChainId& prefix, const std::function<void()>& changed,
                          const CancelToken& cancel) {
+  using std::chrono::milliseconds;
+  constexpr milliseconds kShortest{200};
+  constexpr milliseconds kLongest{10'000};
   Bson appended;
   appended.str("operationType", "insert").str("fullDocument.parent", joined(prefix));
   Bson match;
   match.doc("$match", appended);
   const Bson pipeline = array_of(match);
-  for (;;) {
-    require(cancel);
+  for (milliseconds pause = kShortest;; pause = std::min(2 * pause, kLongest)) {
     try {
+      require(cancel);
       clients_->run(cancel, [&](Session& session) {
         if (session.standalone()) {
           throw Error(Status::unsupported, "a server that is no replica set has no change streams");
         }
-        session.watch(kRecords, pipeline, changed, cancel);
+        session.watch(
+            kRecords, pipeline,
+            [&] {
+              pause = kShortest;
+              changed();
+            },
+            cancel);
       });
     } catch (const Error& error) {
-      if (error.status() != Status::unavailable && error.status() != Status::timeout) throw;
-      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      const Status status = error.status();
+      if (status == Status::cancelled || status == Status::unsupported ||
+          status == Status::permission_denied || status == Status::closed) {
+        throw;
+      }
     }
+    cancel.sleep_for(pause);
   }
 }
 

@@ -104,25 +104,28 @@ std::uint64_t Session::count(const char* collection, const Bson& filter) {
 void Session::watch(const char* collection, const Bson& pipeline,
                     const std::function<void()>& changed, const CancelToken& cancel) {
   constexpr std::chrono::milliseconds kAwait{500};  // how long the server waits before it says none
-  Bson options;
+  constexpr std::chrono::minutes kLife{1};
+  Bson options = read_options(ReadConcern::majority);
   options.i64("maxAwaitTimeMS",
               static_cast<std::uint64_t>(std::min(kAwait, target_.operation_timeout / 2).count()));
   const Collection in = collection_of(client_, target_, collection);
+  const ReadPrefs prefs = primary();
+  mongoc_collection_set_read_prefs(in.get(), prefs.get());
+  const Clock::time_point end = Clock::now() + kLife;
   begin();
   const ChangeStream stream(mongoc_collection_watch(in.get(), pipeline.get(), options.get()));
   bson_error_t error{};
   const bson_t* document = nullptr;
-  for (bool began = false; !mongoc_change_stream_error_document(stream.get(), &error, &document);
-       began = true) {
+  const auto failed = [&] {
+    return mongoc_change_stream_error_document(stream.get(), &error, &document);
+  };
+  if (!failed()) changed();
+  while (!failed() && Clock::now() < end) {
     cancel.check();
-    if (!began) changed();
     begin();
-    while (mongoc_change_stream_next(stream.get(), &document)) {
-      changed();
-      begin();
-    }
+    if (mongoc_change_stream_next(stream.get(), &document)) changed();
   }
-  throw Failure(error);
+  if (failed()) throw Failure(error);
 }
 
 Bson Session::read(const Bson& command, bool primary_only) {

@@ -148,9 +148,10 @@ class Store {
   // every second.
   virtual std::vector<ChainHead> heads(const ChainId& prefix, const CancelToken& cancel) = 0;
   // Until `cancel`: calls `changed` soon after anybody has appended a record to such a chain, and
-  // whenever one may have been missed. Throws Status::unsupported where the store can't tell (a
-  // folder, a server that is no replica set), Status::permission_denied where it may not, and
-  // Status::cancelled in the end. It only hastens: who must know asks for heads() again anyway.
+  // whenever one may have been missed; goes on through outages. Throws Status::unsupported where
+  // the store can't tell (a folder, a server that is no replica set), Status::permission_denied
+  // where it may not, and Status::cancelled in the end. It only hastens: who must know asks for
+  // heads() again anyway.
   virtual void watch(const ChainId& prefix, const std::function<void()>& changed,
                      const CancelToken& cancel) = 0;
 

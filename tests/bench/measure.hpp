@@ -44,8 +44,8 @@ inline std::int64_t memory(const std::string& field) {
   return 0;
 }
 
-// The command in PTSECURE_BENCH_BEFORE is run first. From construction on: wall time, processor time, and the highest resident memory over what was
-// resident before.
+// The command in PTSECURE_BENCH_BEFORE is run first. From construction on: wall time, processor
+// time, and the highest resident memory over what was resident before.
 class Measurement {
  public:
   Measurement() {

@@ -1,4 +1,4 @@
-/* Run right before a clock starts, on both sides alike: touches so much memory and gives it back.
+/* Run right before a clock starts: touches so much memory and gives it back.
  *
  *   bench_touch MIB
  *

@@ -433,6 +433,11 @@ TEST_F(DirectoryStoreTest, long_histories_cost_no_more_system_calls) {
   EXPECT_EQ(store_->reserve("long", {}).version, 10002u);
 }
 
+TEST_F(DirectoryStoreTest, it_says_that_it_cant_tell_of_changes) {
+  const auto failure = failure_of([&] { store_->watch({"apikey"}, [] {}, {}); });
+  EXPECT_EQ(failure.status, Status::unsupported) << failure.message;
+}
+
 TEST_F(DirectoryStoreTest, offsets_have_64_bits) {
   publish("digits", "the manifest");
   const fs::path blob = place_ / "models/digits/1/model";

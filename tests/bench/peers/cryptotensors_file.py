@@ -55,7 +55,8 @@ def main() -> None:
         seal(sys.argv[2], out)
         return
     torch.empty(1)
-    os.system(os.environ.get("PTSECURE_BENCH_BEFORE", ":"))
+    if os.system(os.environ.get("PTSECURE_BENCH_BEFORE", ":")) != 0:
+        sys.exit("PTSECURE_BENCH_BEFORE failed")
     begin = time.perf_counter()
     cpu = time.process_time()
     cryptotensors.register_tmp_key_provider(

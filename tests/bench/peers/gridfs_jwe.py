@@ -47,7 +47,8 @@ def open_model(key_file: pathlib.Path, uri: str, database: str) -> None:
     # jwcrypto refuses tokens over 250 kB unless told otherwise.
     jwe.default_max_plaintext_size = sys.maxsize
     jwe.default_max_compressed_size = sys.maxsize
-    os.system(os.environ.get("PTSECURE_BENCH_BEFORE", ":"))
+    if os.system(os.environ.get("PTSECURE_BENCH_BEFORE", ":")) != 0:
+        sys.exit("PTSECURE_BENCH_BEFORE failed")
     begin = time.perf_counter()
     cpu = time.process_time()
     token = io.BytesIO()

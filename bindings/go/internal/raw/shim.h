@@ -85,7 +85,8 @@ typedef struct ptsgo_inference {
   const pts_infer_options* options;
   ptsgo_input* inputs; /* `few`, or an array elsewhere */
   size_t count;
-  int32_t copy; /* nonzero: a small tensor on the CPU is copied into `answer`, and `out` is NULL */
+  int32_t copy; /* nonzero: a tensor on the CPU, row-major and small, is copied into `answer`, and
+                   `out` is NULL */
   pts_kind kind;
   pts_value* out;
   ptsgo_tensor tensor; /* for a tensor: what it holds */
