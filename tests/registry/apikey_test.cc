@@ -320,7 +320,7 @@ TEST(TokenBucket, GivesItsRateAndItsBurst) {
 
 // What a server learns of a key that is disabled by another process, with a refresh that comes too
 // late to be the reason.
-class ApiKeyWatch : public ApiKeyTest {
+class MongodbApiKeyWatch : public ApiKeyTest {
  protected:
   void use(test::Mongod::Kind kind) {
     server_ = std::make_unique<test::Mongod>(kind);
@@ -336,7 +336,7 @@ class ApiKeyWatch : public ApiKeyTest {
   std::unique_ptr<test::Mongod> server_;
 };
 
-TEST_F(ApiKeyWatch, AReplicaSetTellsOfADisabledKey) {
+TEST_F(MongodbApiKeyWatch, AReplicaSetTellsOfADisabledKey) {
   use(test::Mongod::Kind::replica_set);
   const Made made = create(grant());
   const auto checker = watching(60s);
@@ -347,7 +347,7 @@ TEST_F(ApiKeyWatch, AReplicaSetTellsOfADisabledKey) {
   EXPECT_TRUE(becomes(*checker, made.key, Status::ok));
 }
 
-TEST_F(ApiKeyWatch, AStreamThatBrokeOffIsTakenUpAgain) {
+TEST_F(MongodbApiKeyWatch, AStreamThatBrokeOffIsTakenUpAgain) {
   use(test::Mongod::Kind::replica_set);
   const Made made = create(grant());
   const auto checker = watching(60s);
@@ -362,7 +362,7 @@ TEST_F(ApiKeyWatch, AStreamThatBrokeOffIsTakenUpAgain) {
   }
 }
 
-TEST_F(ApiKeyWatch, AStandaloneServerIsAskedAgainAndAgain) {
+TEST_F(MongodbApiKeyWatch, AStandaloneServerIsAskedAgainAndAgain) {
   use(test::Mongod::Kind::standalone);
   const Made made = create(grant());
   const auto checker = watching(200ms);
@@ -371,7 +371,7 @@ TEST_F(ApiKeyWatch, AStandaloneServerIsAskedAgainAndAgain) {
   EXPECT_TRUE(becomes(*checker, made.key, Status::unauthenticated));
 }
 
-TEST_F(ApiKeyWatch, ItEndsAtOnce) {
+TEST_F(MongodbApiKeyWatch, ItEndsAtOnce) {
   use(test::Mongod::Kind::replica_set);
   auto checker = watching(60s);
   settle();
