@@ -327,6 +327,12 @@ class MongodbApiKeyWatch : public ApiKeyTest {
     registry_ = std::make_unique<Registry>(open_store(server_->uri("keys"), {}), 2);
     publish("digits", model_bytes(10));
   }
+  // A key that the checker has found valid.
+  Made checked(ApiKeyChecker& checker) {
+    const Made made = create(grant());
+    EXPECT_TRUE(becomes(checker, made.key, Status::ok));
+    return made;
+  }
   std::unique_ptr<ApiKeyChecker> watching(milliseconds refresh) {
     return std::make_unique<ApiKeyChecker>(open_store(server_->uri("keys"), {}),
                                            keys_.public_part(),
@@ -338,9 +344,8 @@ class MongodbApiKeyWatch : public ApiKeyTest {
 
 TEST_F(MongodbApiKeyWatch, AReplicaSetTellsOfADisabledKey) {
   use(test::Mongod::Kind::replica_set);
-  const Made made = create(grant());
   const auto checker = watching(60s);
-  ASSERT_TRUE(becomes(*checker, made.key, Status::ok));
+  const Made made = checked(*checker);
   keys_of(keys_).set_state(made.id, ApiKeyState::disabled, "");
   EXPECT_TRUE(becomes(*checker, made.key, Status::unauthenticated));
   keys_of(keys_).set_state(made.id, ApiKeyState::active, "");
@@ -349,9 +354,8 @@ TEST_F(MongodbApiKeyWatch, AReplicaSetTellsOfADisabledKey) {
 
 TEST_F(MongodbApiKeyWatch, AStreamThatBrokeOffIsTakenUpAgain) {
   use(test::Mongod::Kind::replica_set);
-  const Made made = create(grant());
   const auto checker = watching(60s);
-  ASSERT_TRUE(becomes(*checker, made.key, Status::ok));
+  const Made made = checked(*checker);
   server_->kill();
   server_->start_again();
   keys_of(keys_).set_state(made.id, ApiKeyState::disabled, "");
@@ -364,9 +368,8 @@ TEST_F(MongodbApiKeyWatch, AStreamThatBrokeOffIsTakenUpAgain) {
 
 TEST_F(MongodbApiKeyWatch, AStandaloneServerIsAskedAgainAndAgain) {
   use(test::Mongod::Kind::standalone);
-  const Made made = create(grant());
   const auto checker = watching(200ms);
-  ASSERT_TRUE(becomes(*checker, made.key, Status::ok));
+  const Made made = checked(*checker);
   keys_of(keys_).set_state(made.id, ApiKeyState::disabled, "");
   EXPECT_TRUE(becomes(*checker, made.key, Status::unauthenticated));
 }
