@@ -184,7 +184,8 @@ func WithVerify(v Verify) LoadOption {
 	return loadOption(func(o *loadOptions) { o.raw.Verify = int32(v) })
 }
 
-// WithDevice loads onto "cpu" (the default), "cuda" or "cuda:N".
+// WithDevice loads onto "cpu" (the default), "cuda" or "cuda:N". Inputs are copied to the device, and
+// results back to the CPU.
 func WithDevice(device string) LoadOption {
 	return loadOption(func(o *loadOptions) { o.raw.Device = device })
 }

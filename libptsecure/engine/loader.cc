@@ -4,6 +4,7 @@
 #include <link.h>
 
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
@@ -12,6 +13,8 @@
 #include <string_view>
 #include <system_error>
 #include <vector>
+
+#include "libptsecure/engine/torch_version.hpp"
 
 #ifndef PTSECURE_BUILD_ID
 #define PTSECURE_BUILD_ID "unknown"
@@ -156,17 +159,14 @@ TorchLibrary open_torch(const std::string& torch_dir) {
   fail("libtorch could not be opened");
 }
 
-// Asked from the library itself, so that it holds for one that the process already had.
-std::string torch_version(const TorchLibrary& torch) {
-  using ShowConfig = std::string (*)();
-  void* symbol = dlsym(torch.handle, "_ZN2at11show_configB5cxx11Ev");
-  if (symbol == nullptr) return "of another ABI";
-  const std::string config = reinterpret_cast<ShowConfig>(symbol)();
-  constexpr std::string_view kMark = "TORCH_VERSION=";
-  const auto begin = config.find(kMark);
-  if (begin == std::string::npos) return "unknown";
-  const auto end = config.find_first_of(", \n", begin);
-  return config.substr(begin + kMark.size(), end - begin - kMark.size());
+// Asked from the library itself, so that it holds for one that the process already had. Not from
+// at::show_config(), which has libtorch look for its CUDA part, once in a process and here too
+// soon.
+std::string version_of(const TorchLibrary& torch) {
+  using AbiVersion = std::uint64_t (*)();
+  void* symbol = dlsym(torch.handle, "aoti_torch_abi_version");
+  return symbol == nullptr ? "of an old release"
+                           : torch_version(reinterpret_cast<AbiVersion>(symbol)());
 }
 
 bool same_minor(std::string_view a, std::string_view b) {
@@ -174,7 +174,7 @@ bool same_minor(std::string_view a, std::string_view b) {
 }
 
 Engine* open_plugin(const fs::path& path, const TorchLibrary& torch) {
-  const std::string found = torch_version(torch);
+  const std::string found = version_of(torch);
   const std::string where = "libtorch " + found + " (" + torch.folder.string() + ")";
   if (!kBuiltWith.empty() && !same_minor(kBuiltWith, found)) {
     fail("ptsecure was built with libtorch " + std::string(kBuiltWith) + " but found " + where +

@@ -75,7 +75,8 @@ class Model(Handle):
     Arrays are NumPy arrays, torch tensors or anything with `__dlpack__`. They go in without a copy
     (except arrays with negative strides, of foreign byte order or not aligned) and must not be
     changed during the call; results share the memory that the engine made. Results are torch
-    tensors when one of the inputs is one, else NumPy arrays.
+    tensors when one of the inputs is one, else NumPy arrays. They are on the CPU, also those of a
+    model on a GPU, unless an input lies on a GPU: then they stay with the model.
 
     Shapes and datatypes are checked against `metadata["inputs"]`, -1 being any extent.
 
@@ -86,7 +87,7 @@ class Model(Handle):
     Raises:
         InvalidInputError: the inputs aren't what the model expects, or no inputs at all.
         EngineError: the model failed while running.
-        UnsupportedError: a result has no NumPy type, or is on a GPU.
+        UnsupportedError: a result has no NumPy type.
         ClosedError: it is closed, or was loaded before a fork.
     """
 

@@ -709,7 +709,9 @@ enum {
 typedef struct pts_open_options {
   size_t struct_size;
   int32_t verify;           /* PTS_VERIFY_SIGNED (default) or PTS_VERIFY_AEAD */
-  const char* device;       /* "cpu" (NULL, the default), "cuda" or "cuda:N" */
+  const char* device;       /* "cpu" (NULL, the default), "cuda" or "cuda:N". A process that uses
+                               both opens one on a GPU first: libtorch looks for its CUDA part
+                               once, as early as with a model that runs on the CPU */
   int32_t intra_op_threads; /* threads one run may use; 0 (default) = libtorch's own choice */
   int32_t warm_up_runs;     /* runs on zeros before the model is returned, when the manifest knows
                                all input shapes (free dimensions = 1); default 0 */
@@ -852,7 +854,8 @@ PTS_API void pts_infer_options_init(pts_infer_options* options);
 /* Runs the model. Inputs are checked against the manifest first (PTS_INVALID_INPUT says what was
  * expected) and shared, not copied; they must not be changed during the call. What the model
  * returns is *out: for a tuple, a PTS_TUPLE. Outputs may share memory with inputs when the model
- * returns them. */
+ * returns them. With a model on a GPU, inputs are copied there, and outputs back to the CPU unless
+ * an input lies on a GPU: then they stay on the model's device. */
 PTS_API pts_status pts_model_infer(const pts_model* self, const pts_value* const* inputs,
                                    size_t input_count, const pts_infer_options* options,
                                    pts_value** out, pts_error* error);

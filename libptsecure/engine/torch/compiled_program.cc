@@ -109,7 +109,8 @@ std::vector<at::Tensor> CompiledProgram::take(std::span<const Value> arguments,
   return inputs;
 }
 
-Value CompiledProgram::give(std::vector<at::Tensor>&& results) const {
+Value CompiledProgram::give(std::vector<at::Tensor>&& results, at::Device device) const {
+  const GiveOptions options{.where = info_->method, .device = device};
   std::vector<Value> leaves;
   leaves.reserve(results.size());
   for (at::Tensor& result : results) {
@@ -118,7 +119,7 @@ Value CompiledProgram::give(std::vector<at::Tensor>&& results) const {
       continue;
     }
     if (weights_.hold(result.data_ptr())) result = result.clone();
-    leaves.push_back(give_value(c10::IValue(std::move(result)), info_->method));
+    leaves.push_back(give_value(c10::IValue(std::move(result)), options));
   }
   if (leaves.size() != info_->spec.output_leaves()) {
     throw Error(Status::engine, info_->method + " returned " + std::to_string(leaves.size()) +
@@ -131,15 +132,16 @@ Value CompiledProgram::give(std::vector<at::Tensor>&& results) const {
 Value CompiledProgram::run(std::span<const Value> arguments) {
   std::vector<at::Tensor> unowned;
   std::vector<at::Tensor> inputs = take(arguments, unowned);
-  if (!info_->stateful) return run_locked(std::move(inputs));
+  const at::Device answers = device_of_answers(arguments, info_->take.device);
+  if (!info_->stateful) return run_locked(std::move(inputs), answers);
   const std::lock_guard lock(stateful_run_);
-  return run_locked(std::move(inputs));
+  return run_locked(std::move(inputs), answers);
 }
 
-Value CompiledProgram::run_locked(std::vector<at::Tensor>&& inputs) {
+Value CompiledProgram::run_locked(std::vector<at::Tensor>&& inputs, at::Device answers) {
   if (turnstile_.load(std::memory_order_acquire)) const std::lock_guard wait(replacing_);
   const std::shared_lock lock(weights_in_use_);
-  return give(runner_->execute(std::move(inputs)));
+  return give(runner_->execute(std::move(inputs)), answers);
 }
 
 void CompiledProgram::replace_weights(AotiWeights weights) {

@@ -57,8 +57,8 @@ class CompiledProgram {
  private:
   std::vector<at::Tensor> take(std::span<const Value> arguments,
                                std::vector<at::Tensor>& unowned) const;
-  Value give(std::vector<at::Tensor>&& results) const;
-  Value run_locked(std::vector<at::Tensor>&& inputs);
+  Value give(std::vector<at::Tensor>&& results, at::Device device) const;
+  Value run_locked(std::vector<at::Tensor>&& inputs, at::Device answers);
 
   std::shared_ptr<CompiledProgram> origin_;  // a fork's: its runner owns some of the weights
   std::shared_ptr<MemoryLibrary> library_;

@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -280,22 +281,24 @@ class Taker {
   throw Error(Status::unsupported, where + " returned " + what);
 }
 
-Value give_tensor(at::Tensor tensor, const std::string& where) {
+Value give_tensor(at::Tensor tensor, const GiveOptions& options) {
   if (!tensor.defined()) return {};
   if (tensor.layout() != at::kStrided) {
-    cannot_give(where, "a tensor that is not dense; let the model return .to_dense()");
+    cannot_give(options.where, "a tensor that is not dense; let the model return .to_dense()");
   }
   const auto dtype = dtype_of(tensor.scalar_type());
   if (!dtype) {
-    cannot_give(where, std::string("a tensor of type ") + c10::toString(tensor.scalar_type()) +
-                           "; let the model convert it, e.g. by .dequantize() or .float()");
+    cannot_give(options.where, std::string("a tensor of type ") +
+                                   c10::toString(tensor.scalar_type()) +
+                                   "; let the model convert it, e.g. by .dequantize() or .float()");
   }
   Tensor given;
   given.dtype = *dtype;
+  if (options.device.is_cpu() && !tensor.is_cpu()) tensor = tensor.cpu();
   if (tensor.device().is_cuda()) {
     given.device = {.type = DeviceType::cuda, .index = tensor.device().index()};
   } else if (!tensor.device().is_cpu()) {
-    cannot_give(where, "a tensor on the device " + tensor.device().str());
+    cannot_give(options.where, "a tensor on the device " + tensor.device().str());
   }
   if (tensor.is_conj()) tensor = tensor.resolve_conj();
   if (tensor.is_neg()) tensor = tensor.resolve_neg();
@@ -311,46 +314,63 @@ Value give_tensor(at::Tensor tensor, const std::string& where) {
   return given;
 }
 
-Value give(c10::IValue&& result, const std::string& where, int depth);
+Value give(c10::IValue&& result, const GiveOptions& options, int depth);
+
+// Whether a tensor in these values lies elsewhere than on the CPU. Deeper than a call's arguments
+// may be is not looked at: taking them has refused that.
+bool any_elsewhere(std::span<const Value> values, int depth = 0) {
+  const auto elsewhere = [depth](const Value& value) {
+    if (const auto* tensor = value.get_if<Tensor>()) return tensor->device.type != DeviceType::cpu;
+    if (depth > kMaxDepth) return false;
+    if (const auto* dict = value.get_if<Dict>()) {
+      return std::any_of(dict->items.begin(), dict->items.end(), [depth](const auto& item) {
+        return any_elsewhere(std::span(&item.second, 1), depth + 1);
+      });
+    }
+    return any_elsewhere(value.items(), depth + 1);
+  };
+  return std::any_of(values.begin(), values.end(), elsewhere);
+}
 
 // Moves an element out of a container that nobody else refers to, so that a tensor in it is seen to
 // be the only reference.
-List give_list(c10::IValue&& result, const std::string& where, int depth) {
+List give_list(c10::IValue&& result, const GiveOptions& options, int depth) {
   const bool only = result.use_count() == 1;
   const auto list = std::move(result).toList();
   ValueVector items;
   items.reserve(list.size());
   for (std::size_t i = 0; i < list.size(); ++i) {
     c10::IValue item = only ? c10::IValue(list.extract(i)) : c10::IValue(list.get(i));
-    items.push_back(give(std::move(item), where, depth));
+    items.push_back(give(std::move(item), options, depth));
   }
   return {std::move(items)};
 }
 
-Value give_tuple(c10::IValue&& result, const std::string& where, int depth) {
+Value give_tuple(c10::IValue&& result, const GiveOptions& options, int depth) {
   const bool only = result.use_count() == 1;
   const auto tuple = std::move(result).toTuple();
   Tuple given;
   given.items.reserve(tuple->size());
   if (only) {
     for (c10::IValue& item : std::move(*tuple).elements().vec()) {
-      given.items.push_back(give(std::move(item), where, depth));
+      given.items.push_back(give(std::move(item), options, depth));
     }
   } else {
     for (const c10::IValue& item : tuple->elements()) {
-      given.items.push_back(give(c10::IValue(item), where, depth));
+      given.items.push_back(give(c10::IValue(item), options, depth));
     }
   }
   return given;
 }
 
-Value give_dict(c10::IValue&& result, const std::string& where, int depth) {
+Value give_dict(c10::IValue&& result, const GiveOptions& options, int depth) {
   const bool only = result.use_count() == 1;
   const auto dict = std::move(result).toGenericDict();
   if (dict.size() != 0 && dict.keyType()->kind() != c10::TypeKind::StringType) {
     for (const auto& entry : dict) {
       if (!entry.key().isString()) {
-        cannot_give(where, "a dict whose keys are no strings; let the model use string keys");
+        cannot_give(options.where,
+                    "a dict whose keys are no strings; let the model use string keys");
       }
     }
   }
@@ -359,32 +379,32 @@ Value give_dict(c10::IValue&& result, const std::string& where, int depth) {
   for (auto& entry : dict) {
     c10::IValue item = entry.value();
     if (only) entry.setValue(c10::IValue());
-    given.items.emplace_back(entry.key().toStringRef(), give(std::move(item), where, depth));
+    given.items.emplace_back(entry.key().toStringRef(), give(std::move(item), options, depth));
   }
   return given;
 }
 
-Value give(c10::IValue&& result, const std::string& where, int depth) {
+Value give(c10::IValue&& result, const GiveOptions& options, int depth) {
   if (depth > kMaxDepth) {
     throw Error(Status::limit_exceeded,
-                where + " returned a value nested more than 64 levels deep");
+                options.where + " returned a value nested more than 64 levels deep");
   }
-  if (result.isTensor()) return give_tensor(std::move(result).toTensor(), where);
+  if (result.isTensor()) return give_tensor(std::move(result).toTensor(), options);
   if (result.isNone()) return {};
   if (result.isBool()) return result.toBool();
   if (result.isInt()) return result.toInt();
   if (result.isDouble()) return result.toDouble();
   if (result.isString()) return result.toStringRef();
-  if (result.isTuple()) return give_tuple(std::move(result), where, depth + 1);
-  if (result.isList()) return give_list(std::move(result), where, depth + 1);
-  if (result.isGenericDict()) return give_dict(std::move(result), where, depth + 1);
+  if (result.isTuple()) return give_tuple(std::move(result), options, depth + 1);
+  if (result.isList()) return give_list(std::move(result), options, depth + 1);
+  if (result.isGenericDict()) return give_dict(std::move(result), options, depth + 1);
   if (result.isDevice()) return result.toDevice().str();
   if (result.isFuture()) {
     const auto future = std::move(result).toFuture();
     future->waitAndThrow();
-    return give(future->value(), where, depth + 1);
+    return give(future->value(), options, depth + 1);
   }
-  cannot_give(where, "a " + result.tagKind() + ", which cannot leave TorchScript");
+  cannot_give(options.where, "a " + result.tagKind() + ", which cannot leave TorchScript");
 }
 
 }  // namespace
@@ -503,8 +523,12 @@ c10::IValue take_value(const Value& value, const c10::TypePtr& type, const TakeO
   return Taker(options, where, unowned).take(value, type, 0);
 }
 
-Value give_value(c10::IValue&& result, const std::string& where) {
-  return give(std::move(result), where, 0);
+at::Device device_of_answers(std::span<const Value> arguments, at::Device model) {
+  return model.is_cpu() || !any_elsewhere(arguments) ? at::Device(at::kCPU) : model;
+}
+
+Value give_value(c10::IValue&& result, const GiveOptions& options) {
+  return give(std::move(result), options, 0);
 }
 
 }  // namespace ptsecure::torch_plugin

@@ -5,6 +5,7 @@
 #include <ATen/core/jit_type_base.h>
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,10 +31,21 @@ std::optional<ValueKind> kind_of(const c10::Type& type);
 c10::IValue take_value(const Value& value, const c10::TypePtr& type, const TakeOptions& options,
                        const std::string& where, std::vector<at::Tensor>& unowned);
 
+// How results are given, the same for all of one call.
+struct GiveOptions {
+  const std::string& where;  // the method, for messages
+  at::Device device;         // device_of_answers()
+};
+
+// The CPU, unless an argument lies on a GPU: who computes with a model's device keeps its answers
+// there, and everybody else can read them.
+at::Device device_of_answers(std::span<const Value> arguments, at::Device model);
+
 // Results own their memory alone: a tensor that something else still refers to (the model's state,
-// its weights, an input) is copied; others keep their storage, made contiguous when they are not.
-// Throws Error(Status::unsupported) for what a value tree cannot hold.
-Value give_value(c10::IValue&& result, const std::string& where);
+// its weights, an input) is copied; others keep their storage, made contiguous when they are not,
+// and brought to the CPU when the options name it. Throws Error(Status::unsupported) for what a
+// value tree cannot hold.
+Value give_value(c10::IValue&& result, const GiveOptions& options);
 
 at::ScalarType scalar_type(DType dtype);
 std::optional<DType> dtype_of(at::ScalarType type);

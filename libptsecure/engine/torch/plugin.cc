@@ -1,16 +1,17 @@
 #include <ATen/Context.h>
-#include <ATen/Version.h>
 #include <dlfcn.h>
-#include <torch/headeronly/version.h>
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 
 #include "libptsecure/engine/engine.hpp"
 #include "libptsecure/engine/torch/aotinductor.hpp"
 #include "libptsecure/engine/torch/archive.hpp"
 #include "libptsecure/engine/torch/torchscript.hpp"
+#include "libptsecure/engine/torch_version.hpp"
 
 #ifndef PTSECURE_BUILD_ID
 #define PTSECURE_BUILD_ID "unknown"
@@ -20,22 +21,13 @@ namespace ptsecure::torch_plugin {
 namespace {
 
 std::string libtorch_version() {
-  const std::string config = at::show_config();
-  constexpr std::string_view kMark = "TORCH_VERSION=";
-  const auto begin = config.find(kMark);
-  if (begin == std::string::npos) return "unknown";
-  const auto end = config.find_first_of(", \n", begin);
-  return config.substr(begin + kMark.size(), end - begin - kMark.size());
-}
-
-bool same_minor(std::string_view a, std::string_view b) {
-  return a.substr(0, a.rfind('.')) == b.substr(0, b.rfind('.'));
+  return torch_version(aoti_torch_abi_version());
 }
 
 // Beside the libtorch in use.
 std::string cuda_library() {
   Dl_info info{};
-  const auto address = reinterpret_cast<const void*>(&at::show_config);
+  const auto address = reinterpret_cast<const void*>(&aoti_torch_abi_version);
   if (dladdr(address, &info) == 0 || info.dli_fname == nullptr) return "libtorch_cuda.so";
   const std::string path = info.dli_fname;
   return path.substr(0, path.rfind('/') + 1) + "libtorch_cuda.so";
@@ -78,8 +70,9 @@ class TorchEngine final : public Engine {
     }
   }
 
-  // Empty when the device is there. Opens libtorch_cuda on the first question about a GPU; libtorch
-  // asks for its CUDA part once in a process, so this comes before any use of it.
+  // Empty when the device is there. Opens libtorch_cuda on the first question about a GPU. libtorch
+  // looks for its CUDA part once in a process, and a convolution on the CPU is enough for it to
+  // look.
   static std::string why_no_cuda(Device device) {
     if (device.type != DeviceType::cuda || device.index < 0 || device.index > 127) {
       return "there is no such device";
@@ -91,8 +84,13 @@ class TorchEngine final : public Engine {
              std::string(reason != nullptr ? reason : library) + ")";
     }
     try {
-      if (!at::globalContext().hasCUDA()) return "there is no NVIDIA GPU or driver";
-      const auto count = at::detail::getCUDAHooks().deviceCount();
+      const at::CUDAHooksInterface& hooks = at::detail::getCUDAHooks();
+      if (typeid(hooks) == typeid(at::CUDAHooksInterface)) {
+        return "libtorch has run a model on the CPU in this process, without its CUDA part, and "
+               "doesn't look for it again: open a model on a GPU first, then those on the CPU";
+      }
+      if (!hooks.hasCUDA()) return "there is no NVIDIA GPU or driver";
+      const auto count = hooks.deviceCount();
       if (device.index < count) return {};
       return "there are only " + std::to_string(static_cast<int>(count)) + " GPUs";
     } catch (const std::exception&) {
@@ -106,12 +104,6 @@ Engine* start(std::string_view build_id, const char** error) {
     static const std::string text = "it is of the build " PTSECURE_BUILD_ID
                                     ", the ptsecure library of the build " +
                                     std::string(build_id) + "; reinstall both together";
-    *error = text.c_str();
-    return nullptr;
-  }
-  if (const std::string found = libtorch_version(); !same_minor(found, TORCH_VERSION)) {
-    static const std::string text =
-        "it was built with libtorch " TORCH_VERSION " but found " + found;
     *error = text.c_str();
     return nullptr;
   }

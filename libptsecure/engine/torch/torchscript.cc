@@ -113,13 +113,15 @@ class TorchscriptModel final : public EngineModel {
     std::vector<at::Tensor> unowned;
     jit::Stack stack;
     take_arguments(method, arguments, stack, unowned);
+    const GiveOptions give{.where = method.name,
+                           .device = device_of_answers(arguments, method.take.device)};
     if (!common_->description.stateful) {
       method.function->run(stack);
-      return give_value(std::move(stack.back()), method.name);
+      return give_value(std::move(stack.back()), give);
     }
     const std::lock_guard lock(running_);
     method.function->run(stack);
-    return give_value(std::move(stack.back()), method.name);
+    return give_value(std::move(stack.back()), give);
   }
 
   void take_arguments(const CallableMethod& method, std::span<const Value> arguments,
