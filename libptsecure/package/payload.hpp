@@ -44,7 +44,7 @@ std::unique_ptr<PlainInput> callback_input(
 std::unique_ptr<ByteSource> plain_source(PlainInput& input, ThreadPool& pool);
 
 // Encrypts `input` block by block on all threads of the pool into `writer` and returns the
-// concatenated SHA-256 digests of the stored blocks. Memory: about two blocks per thread. Every
+// concatenated digests of the stored blocks. Memory: about two blocks per thread. Every
 // plaintext byte is read once and every segment encrypted once. Calls writer.finish().
 Bytes seal_payload(PlainInput& input, ByteView dek, std::string_view associated_data,
                    BlobWriter& writer, ThreadPool& pool, const Progress& progress,
@@ -74,6 +74,12 @@ class SealedSource : public ByteSource {
   virtual void verify() = 0;
 };
 std::unique_ptr<SealedSource> open_payload(OpenPayload payload, ByteView dek, ThreadPool& pool);
+
+// Hands the stored blocks to `sink` in order, on the calling thread, each once its signed digest
+// holds. Needs no DEK. Throws Error(Status::corrupt), and what the sink throws.
+void read_stored_blocks(const PayloadEntry& entry, BlobReader& blob, ByteView digests,
+                        const std::function<void(std::uint64_t index, ByteView block)>& sink,
+                        const CancelToken& cancel);
 
 // For those who hold no DEK: compares every stored block with the signed digests.
 void verify_stored_blocks(const PayloadEntry& entry, BlobReader& blob, ByteView digests,

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "libptsecure/crypto/block_digest.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/error.hpp"
 #include "libptsecure/package/payload.hpp"
@@ -50,6 +51,7 @@ Bytes seal_payload(PlainInput& input, ByteView dek, std::string_view associated_
   BufferPool plain_buffers(kSegmentSize);
   BufferPool stored_buffers(kSegmentSize);
   const std::uint64_t blocks = segment_count(source.size());
+  const BlockDigester digest_of(blocks);
   Bytes digests(static_cast<std::size_t>(blocks) * sizeof(Sha256Digest));
   pool.for_each(blocks, [&](std::uint64_t index) {
     cancel.check();
@@ -58,7 +60,7 @@ Bytes seal_payload(PlainInput& input, ByteView dek, std::string_view associated_
     const SegmentExtent extent = source.read(index, *plain);
     const ByteSpan block = stored->first(extent.stored_size);
     sealer.seal(index, plain->first(extent.plain_size), block);
-    const Sha256Digest digest = sha256(block);
+    const Sha256Digest digest = digest_of(block);
     std::copy(digest.begin(), digest.end(),
               digests.begin() + static_cast<std::ptrdiff_t>(index * sizeof(Sha256Digest)));
     writer.write(index, block);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "libptsecure/crypto/block_digest.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/error.hpp"
 #include "libptsecure/package/ahead.hpp"
@@ -32,7 +33,10 @@ std::string payload_name(const PayloadEntry& entry) {
 class SignedBlocks {
  public:
   SignedBlocks(const PayloadEntry& entry, const BlobReader& blob, ByteView digests)
-      : name_(payload_name(entry)), blocks_(block_count(entry.stored_size)), digests_(digests) {
+      : name_(payload_name(entry)),
+        blocks_(block_count(entry.stored_size)),
+        digests_(digests),
+        digest_(blocks_) {
     if (stored_size(entry.plaintext_size) != entry.stored_size) {
       throw Error(Status::corrupt,
                   "the sizes that the manifest gives for " + name_ + " don't fit each other");
@@ -54,7 +58,7 @@ class SignedBlocks {
   std::uint64_t count() const noexcept { return blocks_; }
 
   void check(std::uint64_t index, ByteView stored) const {
-    const Sha256Digest digest = sha256(stored);
+    const Sha256Digest digest = digest_(stored);
     const ByteView expected =
         digests_.subspan(static_cast<std::size_t>(index) * digest.size(), digest.size());
     if (std::equal(digest.begin(), digest.end(), expected.begin())) return;
@@ -72,6 +76,7 @@ class SignedBlocks {
   std::string name_;
   std::uint64_t blocks_;
   ByteView digests_;
+  BlockDigester digest_;
 };
 
 // Blocks that can be decrypted already, because all of them has a destination. Thread-safe.
@@ -481,6 +486,19 @@ std::unique_ptr<SealedSource> open_payload(OpenPayload payload, ByteView dek, Th
     throw Error(Status::internal, "a payload was opened without its entry or its stored bytes");
   }
   return std::make_unique<SealedPayload>(std::move(payload), dek, pool);
+}
+
+void read_stored_blocks(const PayloadEntry& entry, BlobReader& blob, ByteView digests,
+                        const std::function<void(std::uint64_t, ByteView)>& sink,
+                        const CancelToken& cancel) {
+  const SignedBlocks blocks(entry, blob, digests);
+  blob.read(
+      0, blocks.count(),
+      [&](std::uint64_t index, ByteView stored) {
+        blocks.check(index, stored);
+        sink(index, stored);
+      },
+      cancel);
 }
 
 void verify_stored_blocks(const PayloadEntry& entry, BlobReader& blob, ByteView digests,

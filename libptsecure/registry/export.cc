@@ -75,8 +75,9 @@ std::string readme(const Manifest& manifest, const PayloadEntry& payload, std::s
          "              \"" +
          associated_data(payload.sealed_name, payload.sealed_version) +
          "\"\n"
-         "digests.bin   SHA-256 of each 2^20 bytes of payload.bin, concatenated; the manifest "
-         "signs its SHA-256\n" +
+         "digests.bin   a digest for each 2^20 bytes of payload.bin: SHA-256 of the SHA-256 of "
+         "each 2^15 bytes\n"
+         "              of them; the manifest signs the SHA-256 of this file\n" +
          shared;
 }
 
@@ -103,16 +104,10 @@ void Package::export_to(const std::string& folder, const OpenOptions& options) c
   const auto blob = read_payload(*state_->store, payload, options.cancel);
 
   NewFile file(root / "payload.bin");
-  blob->read(
-      0, block_count(payload.stored_size),
+  read_stored_blocks(
+      payload, *blob, digests,
       [&](std::uint64_t index, ByteView block) {
         options.cancel.check();
-        const ByteView digest =
-            ByteView(digests).subspan(index * Sha256Digest{}.size(), Sha256Digest{}.size());
-        if (!equal_constant_time(sha256(block), digest)) {
-          throw Error(Status::corrupt, "block " + std::to_string(index) +
-                                           " of the payload is not the one that was signed");
-        }
         file.write(block);
         if (options.progress)
           options.progress(index * kBlockSize + block.size(), payload.stored_size);

@@ -77,7 +77,7 @@ def main() -> None:
     rows = [row for row in table.rows() if any(fnmatch.fnmatch(row.id, p) for p in patterns)]
     if not rows:
         sys.exit(f"run.sh: no row is called {arguments.rows}; see --list")
-    about = machine.describe()
+    about = machine.describe(arguments.build)
     note("\n".join(about))
     try:
         results = measure(suite.contests(), rows)

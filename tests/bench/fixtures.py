@@ -173,7 +173,9 @@ class Fixtures:
                 "cmake", "--install", self.build, "--prefix", prefix, "--component", component
             )
         found = sorted(prefix.rglob("ptsecure.pc"))
-        return self.go_program("goinfer", {"PKG_CONFIG_PATH": str(found[0].parent)})
+        # Go's cache doesn't tell objects by where pkg-config found the library, but by these flags.
+        apart = {"CGO_CFLAGS": f"-O2 -g -I{prefix}/include"}
+        return self.go_program("goinfer", {"PKG_CONFIG_PATH": str(found[0].parent), **apart})
 
     @functools.cached_property
     def python_binding(self) -> None:

@@ -10,6 +10,7 @@
 #include <random>
 #include <string>
 
+#include "libptsecure/crypto/block_digest.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/package/payload.hpp"
@@ -107,8 +108,9 @@ struct Sealed {
   // sign but holds no DEK.
   void sign_again() {
     digests.clear();
+    const BlockDigester digest_of(1);
     for (std::size_t pos = 0; pos < stored.size(); pos += kBlockSize) {
-      const Sha256Digest digest = sha256(
+      const Sha256Digest digest = digest_of(
           ByteView(stored).subspan(pos, std::min<std::size_t>(kBlockSize, stored.size() - pos)));
       digests.insert(digests.end(), digest.begin(), digest.end());
     }

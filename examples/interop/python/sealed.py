@@ -12,6 +12,7 @@ from tink import cleartext_keyset_handle, streaming_aead
 from tink.proto import aes_gcm_hkdf_streaming_pb2, common_pb2, tink_pb2
 
 BLOCK = 1 << 20
+PIECE = 1 << 15  # of a block, when it is hashed
 
 streaming_aead.register()
 
@@ -81,10 +82,13 @@ def encrypt(plain: bytes, dek: bytes, aad: bytes) -> bytes:
     return out.getvalue()
 
 
+def hashes(data: bytes, size: int) -> list[bytes]:
+    return [hashlib.sha256(data[at : at + size]).digest() for at in range(0, len(data), size)]
+
+
 def digests(payload: bytes) -> bytes:
-    return b"".join(
-        hashlib.sha256(payload[at : at + BLOCK]).digest() for at in range(0, len(payload), BLOCK)
-    )
+    blocks = (payload[at : at + BLOCK] for at in range(0, len(payload), BLOCK))
+    return b"".join(hashlib.sha256(b"".join(hashes(block, PIECE))).digest() for block in blocks)
 
 
 def key_commitment(dek: bytes) -> bytes:

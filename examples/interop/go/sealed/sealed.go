@@ -20,6 +20,9 @@ import (
 
 const Block = 1 << 20
 
+// Of a block, when it is hashed.
+const piece = 1 << 15
+
 // Payload is one entry of a manifest's "payloads".
 type Payload struct {
 	Role          string `json:"role"`
@@ -120,8 +123,12 @@ func Commitment(dek []byte) string {
 func Digests(payload []byte) []byte {
 	var out []byte
 	for block := range slices.Chunk(payload, Block) {
-		sum := sha256.Sum256(block)
-		out = append(out, sum[:]...)
+		whole := sha256.New()
+		for part := range slices.Chunk(block, piece) {
+			sum := sha256.Sum256(part)
+			whole.Write(sum[:])
+		}
+		out = whole.Sum(out)
 	}
 	return out
 }
