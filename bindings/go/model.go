@@ -3,7 +3,6 @@ package ptsecure
 import (
 	"context"
 	"encoding/json"
-	"runtime"
 
 	"github.com/ptsecure/ptsecure/bindings/go/internal/raw"
 )
@@ -11,6 +10,7 @@ import (
 // Model is a loaded model, ready to run.
 type Model struct {
 	h        handle[*raw.Model]
+	calls    raw.Calls
 	log      *logger
 	name     string
 	version  uint64
@@ -87,7 +87,8 @@ func (m *Model) Fork() (*Model, error) {
 }
 
 // Infer runs the model's forward. Inputs are checked against what the model was published with and
-// shared with it, not copied; they must not change during the call.
+// must not change during the call. Large ones are shared with it, not copied: those beyond 4 KiB of a
+// call, and any where there are more than four.
 // What the model returns is copied into Go's memory; see Run to borrow it.
 func (m *Model) Infer(ctx context.Context, inputs ...Value) (Value, error) {
 	return m.infer(ctx, Request{Inputs: inputs})
@@ -109,17 +110,17 @@ type Request struct {
 // until then the inputs must not change.
 func (m *Model) Run(ctx context.Context, request Request) (*Result, error) {
 	r := &Result{model: m, method: request.Method}
-	output, err := m.run(ctx, &request, &r.pins, false)
+	output, err := m.run(ctx, &request, &r.inputs, false)
 	if err != nil {
 		return nil, err
 	}
 	r.h.object, r.h.what = &output, "result"
 	r.h.destroy = func(o *raw.Output) {
 		o.Destroy()
-		r.pins.Unpin()
+		r.inputs.unpin()
 	}
 	if output.Kind == raw.Tensor {
-		r.value, err = resultTensor(output.Tensor, r)
+		r.value, err = resultTensor(output.Tensor(nil), r)
 	} else {
 		r.value, err = read(output.Value, r)
 	}
@@ -131,20 +132,30 @@ func (m *Model) Run(ctx context.Context, request Request) (*Result, error) {
 }
 
 func (m *Model) infer(ctx context.Context, request Request) (Value, error) {
-	var pins runtime.Pinner
-	output, err := m.run(ctx, &request, &pins, true)
+	var b builder
+	output, err := m.run(ctx, &request, &b, true)
 	if err != nil {
 		return nil, err
 	}
-	defer pins.Unpin()
+	defer b.unpin()
 	defer output.Destroy()
-	if output.Kind == raw.Tensor && output.Tensor.OnCPU && DType(output.Tensor.DType).known() {
-		t := &Tensor{view: output.Tensor}
-		t.view.Data, t.view.Strides = t.gather(), nil
-		return t, nil
+	if output.Kind == raw.Tensor {
+		// One allocation for the tensor and its shape. The elements have their own, without pointers,
+		// as what is given to C must be.
+		var answer struct {
+			Tensor
+			shape [4]int
+		}
+		t := &answer.Tensor
+		t.view = output.Tensor(answer.shape[:0])
+		if t.view.OnCPU && t.DType().known() {
+			t.view.Data, t.view.Strides = t.gather(), nil
+			return t, nil
+		}
 	}
 	r := &Result{}
-	r.h.object, r.h.destroy = &output, func(*raw.Output) {}
+	lent := output
+	r.h.object, r.h.destroy = &lent, func(*raw.Output) {}
 	value, err := read(output.Value, r)
 	if err == nil {
 		value, err = clone(value)
@@ -152,8 +163,8 @@ func (m *Model) infer(ctx context.Context, request Request) (Value, error) {
 	return value, wrap(ctx, err)
 }
 
-// run leaves in pins what the output may share beyond its own inputs.
-func (m *Model) run(ctx context.Context, request *Request, pins *runtime.Pinner, copied bool) (output raw.Output, err error) {
+// run leaves pinned by b what the output may share beyond its own inputs.
+func (m *Model) run(ctx context.Context, request *Request, b *builder, copied bool) (output raw.Output, err error) {
 	if err := alive(ctx); err != nil {
 		return output, err
 	}
@@ -166,14 +177,13 @@ func (m *Model) run(ctx context.Context, request *Request, pins *runtime.Pinner,
 	}
 	defer m.h.release()
 	var few [4]raw.Input
-	b := builder{pins}
 	inputs, err := b.inputs(few[:0], request.Inputs)
 	if err == nil {
 		var options *raw.InferOptions
 		if request.Method != "" || request.InputNames != nil {
 			options = &raw.InferOptions{Method: request.Method, InputNames: request.InputNames}
 		}
-		output, err = raw.ModelInfer(object, inputs, options, copied)
+		output, err = raw.ModelInfer(object, &m.calls, inputs, options, copied)
 	}
 	for _, input := range inputs {
 		if input.Value != nil {
@@ -181,7 +191,7 @@ func (m *Model) run(ctx context.Context, request *Request, pins *runtime.Pinner,
 		}
 	}
 	if err != nil {
-		pins.Unpin()
+		b.unpin()
 	}
 	return output, wrap(ctx, err)
 }
@@ -221,6 +231,7 @@ func (m *Model) Close() error {
 	if m == nil {
 		return nil
 	}
+	defer m.calls.Drop()
 	return m.h.close()
 }
 
@@ -235,7 +246,7 @@ func (m *Model) acquire() (*raw.Model, error) {
 // Result is what a model returned, in the library's memory until Close.
 type Result struct {
 	h      handle[*raw.Output]
-	pins   runtime.Pinner
+	inputs builder // what the output may share beyond its own
 	model  *Model
 	method string
 	value  Value

@@ -141,22 +141,6 @@ func TestDatatypes(t *testing.T) {
 	}
 }
 
-// Answers of up to 4 KiB come back with the call, larger ones by another.
-func TestSmallAndLargeAnswersAreCopies(t *testing.T) {
-	leakless(t)
-	model := loaded(t, "copy")
-	for _, n := range []int{1, 4095, 4096, 4097, 100000} {
-		data := make([]uint8, n)
-		for i := range data {
-			data[i] = uint8(i)
-		}
-		first := must(model.Infer(background, ptsecure.NewTensor(data, n, 1)))(t)
-		second := must(model.Infer(background, ptsecure.NewTensor(make([]uint8, n), n, 1)))(t)
-		equal(t, first, data...)
-		equal(t, second, make([]uint8, n)...)
-	}
-}
-
 func TestStrides(t *testing.T) {
 	leakless(t)
 	model := loaded(t, "copy")

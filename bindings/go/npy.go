@@ -3,7 +3,6 @@ package ptsecure
 import (
 	"bytes"
 	"context"
-	"runtime"
 
 	"github.com/ptsecure/ptsecure/bindings/go/internal/raw"
 )
@@ -24,9 +23,8 @@ func ParseNpy(npy []byte) (*Tensor, error) {
 
 // Npy is the tensor as a NumPy .npy file.
 func (t *Tensor) Npy() ([]byte, error) {
-	var pins runtime.Pinner
-	defer pins.Unpin()
-	b := builder{pins: &pins}
+	var b builder
+	defer b.unpin()
 	value, err := b.build(t, 1)
 	if err != nil {
 		return nil, wrap(context.Background(), err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 
 	"github.com/ptsecure/ptsecure/bindings/go/internal/raw"
 )
@@ -106,9 +105,8 @@ func (s *Store) Copy(ctx context.Context, reference string, keys *Keyring, targe
 
 func (s *Store) write(ctx context.Context, keys *Keyring, options []PublishOption, call func(*raw.Store, *raw.Keyring, *publishOptions, *raw.Callbacks) (uint64, error)) (version uint64, err error) {
 	o := applied(publishOptions{}, options, PublishOption.applyPublish)
-	var pins runtime.Pinner
-	defer pins.Unpin()
-	b := builder{pins: &pins}
+	var b builder
+	defer b.unpin()
 	defer func() {
 		for _, value := range o.raw.Sample {
 			raw.ValueDestroy(value)

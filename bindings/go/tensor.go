@@ -145,7 +145,9 @@ func newTensor[T Element](data []T, shape, strides []int) *Tensor {
 		Data: unsafe.Pointer(unsafe.SliceData(data)), DType: int32(DTypeOf[T]()), OnCPU: true,
 		Shape: append(make([]int, 0, len(shape)), shape...),
 	}}
-	if strides != nil {
+	if strides == nil {
+		t.view.Size = len(data) * t.DType().Size()
+	} else {
 		t.view.Strides = append(make([]int, 0, len(strides)), strides...)
 	}
 	if len(shape) > raw.MaxRank {

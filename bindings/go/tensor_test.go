@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"runtime"
 	"slices"
 	"testing"
 	"unsafe"
@@ -126,8 +125,8 @@ func check(t *testing.T, v Value, want []uint16) {
 
 // throughTheLibrary makes values of the library from a tensor inside a tree and reads them back.
 func throughTheLibrary(tensor *Tensor) (Value, error) {
-	b := builder{pins: new(runtime.Pinner)}
-	defer b.pins.Unpin()
+	var b builder
+	defer b.unpin()
 	value, err := b.build(Dict{{"it", Tuple{Int(1), tensor}}}, 1)
 	if err != nil {
 		return nil, wrap(context.Background(), err)

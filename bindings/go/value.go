@@ -69,7 +69,21 @@ const maxDepth = 256
 
 // builder makes values of the library from Go's.
 type builder struct {
-	pins *runtime.Pinner // what tensors share; unpinned by the caller, after the values are destroyed
+	pins *runtime.Pinner // what tensors share, nil for nothing
+}
+
+func (b *builder) pin(data unsafe.Pointer) {
+	if b.pins == nil {
+		b.pins = new(runtime.Pinner)
+	}
+	b.pins.Pin(data)
+}
+
+// unpin is for the caller, after the values are destroyed.
+func (b *builder) unpin() {
+	if b.pins != nil {
+		b.pins.Unpin()
+	}
 }
 
 // build returns a value that the caller destroys.
@@ -103,7 +117,7 @@ func (b *builder) build(v Value, depth int) (*raw.Value, error) {
 func (b *builder) tensor(t *Tensor) (value *raw.Value, err error) {
 	err = t.use(func() (err error) {
 		if t.view.Data != nil {
-			b.pins.Pin(t.view.Data)
+			b.pin(t.view.Data)
 		}
 		// A result may be closed while the model runs.
 		value, err = raw.ValueTensor(&t.view, t.owner != nil)

@@ -25,6 +25,19 @@ class Copy(nn.Module):
         return x.reshape(x.numel() + 1)
 
 
+class Join(nn.Module):
+    def forward(self, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+        return torch.cat([a, b, c, d])
+
+    @torch.jit.export
+    def five(self, a: Tensor, b: Tensor, c: Tensor, d: Tensor, e: Tensor) -> Tensor:
+        return torch.cat([a, b, c, d, e])
+
+    @torch.jit.export
+    def scaled(self, a: Tensor, by: int, b: Tensor) -> Tensor:
+        return torch.cat([a * by, b])
+
+
 class Everything(nn.Module):
     def forward(
         self,
@@ -72,7 +85,7 @@ class Counter(nn.Module):
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    for module in (Echo(), Copy(), Everything(), Counter()):
+    for module in (Echo(), Copy(), Join(), Everything(), Counter()):
         name = type(module).__name__.lower()
         torch.jit.script(module).save(str(folder / f"{name}.pt"))
 

@@ -9,6 +9,7 @@ import "C"
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -70,16 +71,20 @@ type Input struct {
 // Output is what a model returned. Its memory may be that of inputs; views stay pinned until
 // Destroy.
 type Output struct {
-	Value  *Value // nil for a small tensor that was copied
-	Kind   int32
-	Tensor View // for Kind Tensor
-	call   *inference
+	Value *Value // nil for a small tensor that was copied
+	Kind  int32
+	call  *inference
 }
+
+// Tensor is what an output of Kind Tensor holds. Its shape is put behind shape, which needn't have
+// room.
+func (o *Output) Tensor(shape []int) View { return viewOf(&o.call.c.tensor, shape) }
 
 // inference is one call's record. It lies in C's memory and is used again; it is freed some time
 // after the pool has let go of it.
 type inference struct {
 	c    *C.ptsgo_inference
+	of   *Calls
 	pins runtime.Pinner
 }
 
@@ -89,24 +94,31 @@ var inferences = sync.Pool{New: func() any {
 		return (*inference)(nil)
 	}
 	call := &inference{c: (*C.ptsgo_inference)(record)}
-	runtime.AddCleanup(call, func(record unsafe.Pointer) { C.free(record) }, record)
+	runtime.AddCleanup(call, func(record *C.ptsgo_inference) { C.ptsgo_inference_free(record) }, call.c)
 	return call
 }}
 
 var errNoMemory = &Error{outOfMemory, "no memory for a call"}
 
+// Calls holds a record for the next call of one model, which finds in it the inputs' values of the
+// one before. Further calls at the same time share records with other models.
+type Calls struct{ spare atomic.Pointer[inference] }
+
 // take is a record with room for so many inputs.
-func take(count int) (*inference, error) {
-	call := inferences.Get().(*inference)
+func (calls *Calls) take(count int) (*inference, error) {
+	call := calls.spare.Swap(nil)
 	if call == nil {
-		return nil, errNoMemory
+		if call = inferences.Get().(*inference); call == nil {
+			return nil, errNoMemory
+		}
 	}
+	call.of = calls
 	c := call.c
 	c.inputs, c.count = &c.few[0], C.size_t(count)
 	if count > len(c.few) {
 		many := C.calloc(c.count, C.sizeof_ptsgo_input)
 		if many == nil {
-			inferences.Put(call)
+			call.put()
 			return nil, errNoMemory
 		}
 		c.inputs = (*C.ptsgo_input)(many)
@@ -119,7 +131,7 @@ func (call *inference) release() {
 	c := call.c
 	inputs := unsafe.Slice(c.inputs, c.count)
 	for i := range inputs {
-		inputs[i].value, inputs[i].tensor.data = nil, nil
+		inputs[i].value, inputs[i].tensor.data, inputs[i].stays = nil, nil, 0
 	}
 	c.tensor.data = nil // may be an input's
 	if c.inputs != &c.few[0] {
@@ -127,26 +139,61 @@ func (call *inference) release() {
 	}
 	c.inputs, c.options = nil, nil
 	call.pins.Unpin()
-	inferences.Put(call)
+	call.put()
 }
 
-// ModelInfer runs the model. Views are pinned and shared with it. With `copied` a small tensor is
-// returned as a copy, which costs no second crossing to C.
-func ModelInfer(m *Model, inputs []Input, options *InferOptions, copied bool) (Output, error) {
-	call, err := take(len(inputs))
+// Drop lets other models have the record. Calls that still run may leave one again.
+func (calls *Calls) Drop() {
+	if call := calls.spare.Swap(nil); call != nil {
+		inferences.Put(call)
+	}
+}
+
+func (call *inference) put() {
+	calls := call.of
+	call.of = nil
+	if !calls.spare.CompareAndSwap(nil, call) {
+		inferences.Put(call)
+	}
+}
+
+// lend gives the model the view's memory: pinned, or a copy of what is small and need not outlive
+// the call.
+func (call *inference) lend(view *View, input *C.ptsgo_input, copies []byte) []byte {
+	slot := &input.tensor
+	view.out(slot)
+	switch {
+	case view.Data == nil:
+	case view.Size == 0 || view.Size > len(copies):
+		call.pins.Pin(view.Data)
+	default:
+		slot.data, input.stays = unsafe.Pointer(unsafe.SliceData(copies)), 1
+		copy(copies, unsafe.Slice((*byte)(view.Data), view.Size))
+		copies = copies[min((view.Size+63)&^63, len(copies)):]
+	}
+	return copies
+}
+
+// ModelInfer runs the model. Views are pinned and shared with it. With `copied` what the model
+// returns must not be used after Destroy, and a small tensor is returned as a copy, which costs no
+// second crossing to C; views are copied as far as they fit in the record, if they are few.
+func ModelInfer(m *Model, calls *Calls, inputs []Input, options *InferOptions, copied bool) (Output, error) {
+	call, err := calls.take(len(inputs))
 	if err != nil {
 		return Output{}, err
 	}
 	c := call.c
 	c.model, c.copy = (*C.pts_model)(m), flag(copied)
+	var copies []byte
+	if copied && len(inputs) <= len(c.few) {
+		begin := -uintptr(unsafe.Pointer(&c.small[0])) & 63
+		copies = unsafe.Slice((*byte)(&c.small[begin]), C.PTSGO_SMALL_INPUTS)
+	}
 	slots := unsafe.Slice(c.inputs, len(inputs))
 	for i, input := range inputs {
 		slots[i].value = (*C.pts_value)(input.Value)
 		if input.Value == nil {
-			if input.View.Data != nil {
-				call.pins.Pin(input.View.Data)
-			}
-			input.View.out(&slots[i].tensor)
+			copies = call.lend(input.View, &slots[i], copies)
 		}
 	}
 	if err := call.run(options); err != nil {
@@ -156,9 +203,6 @@ func ModelInfer(m *Model, inputs []Input, options *InferOptions, copied bool) (O
 	output := Output{Value: (*Value)(c.out), Kind: int32(c.kind), call: call}
 	if output.Value != nil {
 		live.Add(1)
-	}
-	if output.Kind == Tensor {
-		output.Tensor = viewOf(&c.tensor)
 	}
 	return output, nil
 }

@@ -141,7 +141,7 @@ pts_status ptsgo_tensor_value(const ptsgo_tensor* tensor, int32_t copy, pts_valu
   view.strides = tensor->strided ? tensor->strides : NULL;
   view.data = tensor->data;
   view.read_only = 1;
-  /* Nothing but the values of one call shares the memory, so there is nothing to be told. */
+  /* Memory that a call's caller has pinned, or the record's own: there is nothing to be told. */
   return copy ? pts_value_copy_tensor(&view, out, error)
               : pts_value_borrow_tensor(&view, out, NULL, NULL, error);
 }
@@ -169,14 +169,38 @@ pts_status ptsgo_describe_tensor(const pts_value* value, ptsgo_tensor* out, pts_
   return PTS_OK;
 }
 
+void ptsgo_inference_free(ptsgo_inference* self) {
+  for (int i = 0; i < PTSGO_FEW_INPUTS; ++i) pts_value_destroy(&self->few[i].kept);
+  free(self);
+}
+
+static int same_tensor(const ptsgo_tensor* a, const ptsgo_tensor* b) {
+  return a->data == b->data && a->dtype == b->dtype && a->rank == b->rank && !a->strided &&
+         !b->strided && memcmp(a->shape, b->shape, (size_t)a->rank * sizeof(int64_t)) == 0;
+}
+
+/* A value over the record's own memory does for all calls with inputs of the same shapes. */
+static pts_status keep_value(ptsgo_input* input, pts_error* error) {
+  if (input->kept != NULL && same_tensor(&input->kept_as, &input->tensor)) return PTS_OK;
+  pts_value_destroy(&input->kept);
+  input->kept_as = input->tensor;
+  return ptsgo_tensor_value(&input->tensor, 0, &input->kept, error);
+}
+
 static pts_status infer(ptsgo_inference* self, const pts_value** values, pts_value** made) {
   for (size_t i = 0; i < self->count; ++i) {
-    values[i] = self->inputs[i].value;
-    if (values[i] != NULL) continue;
-    const pts_status status =
-        ptsgo_tensor_value(&self->inputs[i].tensor, 0, &made[i], &self->error);
+    ptsgo_input* input = &self->inputs[i];
+    pts_status status = PTS_OK;
+    if (input->value != NULL) {
+      values[i] = input->value;
+    } else if (input->stays) {
+      status = keep_value(input, &self->error);
+      values[i] = input->kept;
+    } else {
+      status = ptsgo_tensor_value(&input->tensor, 0, &made[i], &self->error);
+      values[i] = made[i];
+    }
     if (status != PTS_OK) return status;
-    values[i] = made[i];
   }
   return pts_model_infer(self->model, values, self->count, self->options, &self->out, &self->error);
 }

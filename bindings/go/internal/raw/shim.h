@@ -68,6 +68,10 @@ typedef struct ptsgo_tensor {
 typedef struct ptsgo_input {
   const pts_value* value;
   ptsgo_tensor tensor;
+  int32_t stays;        /* nonzero: the tensor's memory is the record's own, at the same place again
+                           in the next call */
+  ptsgo_tensor kept_as; /* what `kept` is */
+  pts_value* kept;      /* the value that the last call made of such memory, or NULL */
 } ptsgo_input;
 
 /* A tensor value over the described memory (`copy` = 0), or over a copy of it. */
@@ -76,7 +80,7 @@ pts_status ptsgo_tensor_value(const ptsgo_tensor* tensor, int32_t copy, pts_valu
 /* What a tensor value holds; borrowed from it. */
 pts_status ptsgo_describe_tensor(const pts_value* value, ptsgo_tensor* out, pts_error* error);
 
-enum { PTSGO_FEW_INPUTS = 4, PTSGO_SMALL_ANSWER = 4096 };
+enum { PTSGO_FEW_INPUTS = 4, PTSGO_SMALL_INPUTS = 4096, PTSGO_SMALL_ANSWER = 4096 };
 
 /* The record of one inference, in C's memory, where Go's collector and its pointer checks have
  * nothing to look at. */
@@ -92,8 +96,13 @@ typedef struct ptsgo_inference {
   ptsgo_tensor tensor; /* for a tensor: what it holds */
   pts_error error;
   ptsgo_input few[PTSGO_FEW_INPUTS];
+  /* Small inputs, of up to this many bytes together, are copied here, aligned to 64 bytes as
+   * libtorch's own memory: pinning them costs more. */
+  unsigned char small[PTSGO_SMALL_INPUTS + 63];
   unsigned char answer[PTSGO_SMALL_ANSWER];
 } ptsgo_inference;
+
+void ptsgo_inference_free(ptsgo_inference* self);
 
 /* Runs the model. `inference` is the address of a ptsgo_inference: an integer isn't checked for Go
  * pointers. */

@@ -30,6 +30,7 @@ type View struct {
 	OnCPU   bool
 	Shape   []int
 	Strides []int // nil = row-major
+	Size    int   // in bytes, where it is row-major and known; else 0
 }
 
 func (v *View) out(t *C.ptsgo_tensor) {
@@ -48,12 +49,13 @@ func (v *View) out(t *C.ptsgo_tensor) {
 	}
 }
 
-func viewOf(t *C.ptsgo_tensor) View {
+// viewOf puts the shape behind shape, which needn't have room.
+func viewOf(t *C.ptsgo_tensor, shape []int) View {
 	v := View{Data: t.data, DType: int32(t.dtype), OnCPU: t.device_type == C.PTS_DEVICE_CPU}
-	v.Shape = make([]int, t.rank)
-	for i := range v.Shape {
-		v.Shape[i] = int(t.shape[i])
+	for _, extent := range t.shape[:t.rank] {
+		shape = append(shape, int(extent))
 	}
+	v.Shape = shape
 	if t.strided != 0 && t.rank > 0 {
 		v.Strides = make([]int, t.rank)
 		for i := range v.Strides {
@@ -179,7 +181,7 @@ func ValueGetTensor(v *Value) (View, error) {
 	err := call(func(e *C.pts_error) C.pts_status {
 		return C.ptsgo_describe_tensor((*C.pts_value)(v), &t, e)
 	})
-	return viewOf(&t), err
+	return viewOf(&t, nil), err
 }
 
 func ValueSize(v *Value) int { return int(C.pts_value_size((*C.pts_value)(v))) }
