@@ -16,7 +16,6 @@ using ptsecure::Error;
 using ptsecure::LoadedModel;
 using ptsecure::NamedValue;
 using ptsecure::OpenOptions;
-using ptsecure::Package;
 using ptsecure::Status;
 using ptsecure::Value;
 

@@ -22,9 +22,10 @@ Sha256Digest BlockDigester::operator()(ByteView block) const {
       std::max<std::size_t>(1, (block.size() + kDigestPieceSize - 1) / kDigestPieceSize);
   std::vector<Sha256Digest> pieces(count);
   if (std::unique_ptr<Sha256Lanes> lanes = block.empty() ? nullptr : borrow()) {
-    lanes->digest_pieces(block, kDigestPieceSize, pieces);
-    give_back(std::move(lanes));
-    return of_pieces(pieces);
+    if (lanes->digest_pieces(block, kDigestPieceSize, pieces)) {
+      give_back(std::move(lanes));
+      return of_pieces(pieces);
+    }
   }
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t at = i * kDigestPieceSize;

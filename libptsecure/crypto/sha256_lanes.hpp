@@ -18,12 +18,14 @@ class Sha256Lanes {
   static std::unique_ptr<Sha256Lanes> make();
   ~Sha256Lanes();
 
-  // digests[i] becomes that of `bytes` from i * piece on, at most `piece` of them.
-  void digest_pieces(ByteView bytes, std::size_t piece, std::span<Sha256Digest> digests);
+  // digests[i] becomes that of `bytes` from i * piece on, at most `piece` of them. False when the
+  // library fails, which it shouldn't: the object is of no use then.
+  bool digest_pieces(ByteView bytes, std::size_t piece, std::span<Sha256Digest> digests);
 
  private:
   struct Manager;
   explicit Sha256Lanes(std::unique_ptr<Manager> manager);
+  bool right();
 
   std::unique_ptr<Manager> manager_;
 };

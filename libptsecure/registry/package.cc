@@ -28,19 +28,29 @@ SecretBytes Package::State::unwrap(const PayloadEntry& entry, const CancelToken&
 
 namespace {
 
+template <typename Work>
+auto beside(Work work) {
+  const SignalsBlocked blocked;
+  return std::async(std::launch::async, std::move(work));
+}
+
+void require_runnable(const Manifest& manifest) {
+  if (manifest.format != kOpaque) return;
+  throw Error(Status::unsupported,
+              manifest.name + "/" + std::to_string(manifest.version) +
+                  " was published as opaque bytes and can't be loaded or run; decrypt it instead");
+}
+
 // A process's first model waits for libtorch to be opened and to set itself up, which takes longer
 // than fetching records, keys and the first block: so both at once. libtorch has the calling
 // thread, because memory that it takes is dearer on others.
-template <typename Work>
-auto beside_set_up(bool first, const Work& work) {
-  const SignalsBlocked blocked;
-  return std::async(first ? std::launch::async : std::launch::deferred, work);
-}
-
-// What goes wrong is told where the engine is needed, after what is wrong with the model.
-void try_engine(const OpenOptions& options) noexcept {
+//
+// Opens the engine and sets it up for a format as soon as that is known. What goes wrong is told
+// where the engine is needed, after what is wrong with the model.
+void try_engine(const OpenOptions& options, std::future<std::string> format) noexcept {
   try {
-    torch_engine(options.torch_dir);
+    Engine& torch = torch_engine(options.torch_dir);
+    torch.prepare(format.get());
   } catch (...) {
   }
 }
@@ -66,39 +76,53 @@ std::string Package::example_json() const {
 
 std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyring& keys,
                                          const OpenOptions& options) const {
-  return fetch(reference, keys, options, ReadConcern::linearizable);
+  return fetch(reference, keys, options, ReadConcern::linearizable, [](const Manifest&) {});
 }
 
 std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Keyring& keys,
                                             const OpenOptions& options) const {
   options.cancel.check();
-  const bool first = !torch_engine_loaded();
-  const bool confirm_later = store_->linearizable_is_slow();
-  auto fetching = beside_set_up(first, [&] {
-    return fetch(reference, keys, options,
-                 confirm_later ? ReadConcern::majority : ReadConcern::linearizable);
-  });
-  if (first) try_engine(options);
-  const auto package = fetching.get();
-  if (!confirm_later) return package->load(options, first);
-  // All is fetched and loaded by what the majority has, and handed out only once it is known that
-  // nothing newer takes the key away.
-  const auto confirm = [&state = *package->state_, &options] {
-    require_enabled(read_key(state.access(options.cancel), state.payload()), state.payload());
+  parse_device(options.device);  // a mistake is told before anything is fetched
+  struct Opening {
+    std::unique_ptr<Package> package;
+    std::unique_ptr<SealedSource> program;
+    std::future<void> confirmed;
   };
-  std::future<void> confirmed;
-  {
-    const SignalsBlocked blocked;
-    confirmed = std::async(std::launch::async, confirm);
+  const bool confirm_later = store_->linearizable_is_slow();
+  const auto work = [&](std::promise<std::string> format) {
+    Opening opening;
+    opening.package = fetch(reference, keys, options,
+                            confirm_later ? ReadConcern::majority : ReadConcern::linearizable,
+                            [&](const Manifest& manifest) { format.set_value(manifest.format); });
+    if (confirm_later) {
+      // All is fetched and loaded by what the majority has, and handed out only once it is known
+      // that nothing newer takes the key away.
+      opening.confirmed = beside([&state = *opening.package->state_, &options] {
+        require_enabled(read_key(state.access(options.cancel), state.payload()), state.payload());
+      });
+    }
+    opening.program = opening.package->open_program(options);
+    return opening;
+  };
+  std::promise<std::string> format;
+  std::future<std::string> known = format.get_future();
+  Opening opening;
+  if (torch_engine_loaded()) {
+    opening = work(std::move(format));
+  } else {
+    // The promise is broken when the work ends before it knows.
+    auto opened = beside([&] { return work(std::move(format)); });
+    try_engine(options, std::move(known));
+    opening = opened.get();
   }
-  auto model = package->load(options, first);
-  confirmed.get();
+  auto model = opening.package->load(options, std::move(opening.program));
+  if (opening.confirmed.valid()) opening.confirmed.get();
   return model;
 }
 
 std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyring& keys,
-                                         const OpenOptions& options,
-                                         ReadConcern key_concern) const {
+                                         const OpenOptions& options, ReadConcern key_concern,
+                                         const Resolved& resolved) const {
   auto state = std::make_unique<Package::State>();
   state->store = store_;
   state->pool = pool_;
@@ -106,6 +130,7 @@ std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyri
   state->keys = keys;
   const Access access = state->access(options.cancel);
   state->version = resolve(access, Reference::parse(reference), options.expected);
+  resolved(*state->version.manifest);
   state->key = read_key(access, state->payload(), nullptr, key_concern);
   require_enabled(state->key, state->payload());
   state->checked = Clock::now();
@@ -146,36 +171,39 @@ void Package::decrypt(const OpenOptions& options, ByteSpan out) const {
   source->finish();
 }
 
-std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
-  return load(options, !torch_engine_loaded());
+std::unique_ptr<SealedSource> Package::open_program(const OpenOptions& options) const {
+  const Manifest& manifest = *state_->version.manifest;
+  require_runnable(manifest);
+  OpenOptions program = options;
+  if (manifest.shares_program()) program.progress = nullptr;  // of the version's own bytes alone
+  return open_source(manifest.payload("model"), program);
 }
 
-std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options, bool first) const {
+std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
+  parse_device(options.device);
+  require_runnable(*state_->version.manifest);
+  if (torch_engine_loaded()) return load(options, open_program(options));
+  auto opening = beside([&] { return open_program(options); });
+  std::promise<std::string> format;
+  format.set_value(state_->version.manifest->format);
+  try_engine(options, format.get_future());
+  return load(options, opening.get());
+}
+
+std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options,
+                                           std::unique_ptr<SealedSource> program) const {
   const Manifest& manifest = *state_->version.manifest;
-  if (manifest.format == kOpaque) {
-    throw Error(
-        Status::unsupported,
-        manifest.name + "/" + std::to_string(manifest.version) +
-            " was published as opaque bytes and can't be loaded or run; decrypt it instead");
-  }
   EngineLoadOptions load;
   load.format = manifest.format;
   load.device = parse_device(options.device);
   load.intra_op_threads = options.intra_op_threads;
   load.optimize = options.optimize;
   std::unique_ptr<SealedSource> weights;
-  OpenOptions program = options;
   if (manifest.shares_program()) {
     weights = open_source(manifest.payload("weights"), options);
     load.weights = weights.get();
-    program.progress = nullptr;  // of the version's own bytes alone
   }
-  auto opening =
-      beside_set_up(first, [&] { return open_source(manifest.payload("model"), program); });
-  Engine& torch = torch_engine(options.torch_dir);
-  torch.prepare(manifest.format);
-  const auto source = opening.get();
-  auto engine = torch.load(*source, load);
+  auto engine = torch_engine(options.torch_dir).load(*program, load);
   auto model =
       std::shared_ptr<LoadedModel>(new LoadedModel(state_->version.manifest, std::move(engine)));
   if (options.warm_up_runs > 0) model->warm_up(options.warm_up_runs);

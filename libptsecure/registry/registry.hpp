@@ -137,8 +137,10 @@ class Package {
   friend class Registry;
   struct State;
   explicit Package(std::unique_ptr<State> state);
-  // `first`: libtorch still has to set itself up in this process.
-  std::shared_ptr<LoadedModel> load(const OpenOptions& options, bool first) const;
+  // What the engine is given as the model: with weights of its own, the program it shares.
+  std::unique_ptr<SealedSource> open_program(const OpenOptions& options) const;
+  std::shared_ptr<LoadedModel> load(const OpenOptions& options,
+                                    std::unique_ptr<SealedSource> program) const;
   // Of the version's own payload, or of another that its manifest lists.
   std::unique_ptr<SealedSource> open_source(const OpenOptions& options) const;
   std::unique_ptr<SealedSource> open_source(const PayloadEntry& payload,
@@ -275,8 +277,11 @@ class Registry {
                               const OpenOptions& options, const CheckSink& check) const;
 
  private:
+  // Told of the verified manifest, before the rest is fetched.
+  using Resolved = std::function<void(const Manifest&)>;
   std::unique_ptr<Package> fetch(std::string_view reference, const Keyring& keys,
-                                 const OpenOptions& options, ReadConcern key_concern) const;
+                                 const OpenOptions& options, ReadConcern key_concern,
+                                 const Resolved& resolved) const;
   // Seals `input` as weights for the program of options.weights_of.
   std::uint64_t publish_weights(const std::string& name, PlainInput& input, const Keyring& keys,
                                 const PublishOptions& options) const;

@@ -158,7 +158,7 @@ TEST(Infer, SaysWhatCannotBeReturned) {
   const Value x = floats({2}, {1, 0});
   for (const auto& [method, text] :
        {std::pair("forward", "string keys"), std::pair("sparse", "to_dense"),
-        std::pair("quantized", "dequantize")}) {
+        std::pair("quantized", "dequantize"), std::pair("meta", "on the device meta")}) {
     const auto [status, message] = failure(*model, method, {x});
     EXPECT_EQ(status, Status::unsupported) << message;
     EXPECT_NE(message.find(text), std::string::npos) << message;

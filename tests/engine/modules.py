@@ -360,6 +360,10 @@ class Unreturnable(nn.Module):
     def quantized(self, x: Tensor) -> Tensor:
         return torch.quantize_per_tensor(x, 0.1, 0, torch.qint8)
 
+    @torch.jit.export
+    def meta(self, x: Tensor) -> Tensor:
+        return x.to("meta")
+
 
 class Raises(nn.Module):
     def forward(self, x: Tensor) -> Tensor:

@@ -322,8 +322,9 @@ PTS_API pts_status pts_value_put(pts_value* self, const char* key, const pts_val
                                  pts_error* error);
 
 /* A tensor over the caller's memory, not copied. The memory must stay valid and unchanged until
- * `release` (which may be NULL) is called with `user`; with a NULL release, until every value and
- * result that may share it is destroyed: a model that keeps an input then keeps a copy. On failure
+ * `release` (which may be NULL) is called with `user`. With a NULL release it must stay valid until
+ * every value and result that may share it is destroyed, and unchanged during calls and while such
+ * a result is there: a model that keeps an input then keeps a copy. On failure
  * `release` is not called. Shape and strides are copied. Negative strides are refused
  * (PTS_INVALID_INPUT): copy such a tensor. */
 PTS_API pts_status pts_value_borrow_tensor(const pts_tensor* tensor, pts_value** out,

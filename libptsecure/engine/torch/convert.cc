@@ -294,7 +294,7 @@ Value give_tensor(at::Tensor tensor, const GiveOptions& options) {
   }
   Tensor given;
   given.dtype = *dtype;
-  if (options.device.is_cpu() && !tensor.is_cpu()) tensor = tensor.cpu();
+  if (options.device.is_cpu() && tensor.is_cuda()) tensor = tensor.cpu();
   if (tensor.device().is_cuda()) {
     given.device = {.type = DeviceType::cuda, .index = tensor.device().index()};
   } else if (!tensor.device().is_cpu()) {

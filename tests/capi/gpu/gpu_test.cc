@@ -151,6 +151,7 @@ TEST_F(Gpu, IsToBeOpenedFirst) {
       open("cuda");
     } catch (const pts::Error& error) {
       std::cerr << error.what() << '\n';
+      TearDownTestSuite();
       std::exit(error.status());
     }
   };
