@@ -48,7 +48,7 @@ Log::~Log() {
   thread_.join();
 }
 
-void Log::write(std::string_view level, std::string_view event, Fields fields) {
+void Log::write(std::string_view level, std::string_view event, const Fields& fields) {
   Fields line{{"time", now()}, {"level", level}, {"event", event}};
   line.update(fields);
   std::string text = line.dump(-1, ' ', false, Fields::error_handler_t::replace) + "\n";

@@ -25,21 +25,21 @@ class Log {
   Log& operator=(const Log&) = delete;
 
   // Adds "time", "level" and "event" in front. Any thread.
-  void info(std::string_view event, Fields fields = Fields::object()) {
-    write("info", event, std::move(fields));
+  void info(std::string_view event, const Fields& fields = Fields::object()) {
+    write("info", event, fields);
   }
-  void warning(std::string_view event, Fields fields = Fields::object()) {
-    write("warning", event, std::move(fields));
+  void warning(std::string_view event, const Fields& fields = Fields::object()) {
+    write("warning", event, fields);
   }
-  void error(std::string_view event, Fields fields = Fields::object()) {
-    write("error", event, std::move(fields));
+  void error(std::string_view event, const Fields& fields = Fields::object()) {
+    write("error", event, fields);
   }
   std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
   // Waits until all is written, at most a second.
   void flush();
 
  private:
-  void write(std::string_view level, std::string_view event, Fields fields);
+  void write(std::string_view level, std::string_view event, const Fields& fields);
   void work();
 
   std::mutex mutex_;

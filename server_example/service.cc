@@ -269,6 +269,7 @@ Answer Service::ready() const {
 Answer Service::metrics() const {
   const std::vector<ServedPtr> served = models_.all();
   std::vector<NamedStats> named;
+  named.reserve(served.size());
   for (const ServedPtr& model : served) {
     named.push_back({model->name, model->version, &model->stats});
   }

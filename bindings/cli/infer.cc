@@ -40,6 +40,7 @@ std::string infer_npy(const pts::Model& model, const InferArguments& arguments) 
     options.input_names.emplace_back();
     values.push_back(read_input(argument, options.input_names.back()));
   }
+  inputs.reserve(values.size());
   for (const pts::Value& value : values) inputs.emplace_back(value.get());
   return model.result_json(model.infer(inputs, options), arguments.method);
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
@@ -25,8 +26,8 @@ std::size_t terminal_width() {
 }
 
 std::string time_left(double seconds) {
-  if (seconds > 359999) return "--:--";
-  const auto whole = static_cast<unsigned>(seconds + 0.5);
+  if (!(seconds >= 0 && seconds <= 359999)) return "--:--";
+  const auto whole = static_cast<unsigned>(std::lround(seconds));
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%02u:%02u", whole / 60, whole % 60);
   return text.data();
