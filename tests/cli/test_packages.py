@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,43 @@ def test_runs_where_cuda_is_not_installed(folder: Command, packages: Path, tmp_p
     folder.ok("publish", packages / "dense.pt2", "dense", PTSECURE_TORCH_DIR=torch_dir)
     out = folder.ok("infer", "dense", "--input", body, PTSECURE_TORCH_DIR=torch_dir)
     np.testing.assert_allclose(answer(out, "y"), wanted, rtol=1e-5, atol=1e-5)
+
+
+def labelled_for_a_gpu(package: Path, target: Path) -> Path:
+    with zipfile.ZipFile(package) as old, zipfile.ZipFile(target, "w") as new:
+        for record in old.infolist():
+            data = old.read(record)
+            if record.filename.endswith("metadata.json"):
+                data = json.dumps(json.loads(data) | {"AOTI_DEVICE_KEY": "cuda"}).encode()
+            new.writestr(record, data)
+    return target
+
+
+def test_package_for_a_gpu(folder: Command, packages: Path, tmp_path: Path) -> None:
+    """The GPU is a stand-in whose memory is the host's, so that code compiled for the CPU, if it
+    calls none of libtorch's operators, runs on what lies there. A real GPU and code compiled for
+    one need the hardware."""
+    torch_dir = str(minimal_torch(tmp_path))
+    stand_in = BUILD / "tests" / "capi_gpu_stand_in.so"
+    (Path(torch_dir) / "lib" / "libtorch_cuda.so").symlink_to(stand_in)
+    folder.ok("publish", packages / "counter.pt2", "here")
+    folder.ok("publish", labelled_for_a_gpu(packages / "counter.pt2", tmp_path / "g.pt2"), "there")
+    steps = np.array([1, 2, 3, 4], dtype=np.float32)
+    body = request(tmp_path / "request.json", input_0=steps, step=steps)
+    wanted = folder.ok("infer", "here", "--input", body)
+    out = folder.ok(
+        "infer", "there", "--input", body, "--device", "cuda:1", PTSECURE_TORCH_DIR=torch_dir
+    )
+    assert json.loads(out)["outputs"] == json.loads(wanted)["outputs"]
+    for name, device, text in [
+        ("there", "cpu", "open it with the device cuda"),
+        ("here", "cuda:1", "open it with the device cpu"),
+        ("there", "cuda:2", "only 2 GPUs"),
+    ]:
+        said = folder.fails(
+            1, "infer", name, "--input", body, "--device", device, PTSECURE_TORCH_DIR=torch_dir
+        )
+        assert text in said
 
 
 @pytest.mark.parametrize("install", ["full", "minimal"])
