@@ -138,5 +138,9 @@ if grep -q '^PTSECURE_MONGODB:BOOL=ON' "$build/CMakeCache.txt"; then
   dpkg-deb -f "$(find "$work/packages" -maxdepth 1 -name 'libptsecure0_*.deb')" Depends |
     grep -q libmongoc-1.0-0 || fail "libptsecure0 doesn't depend on libmongoc, which it opens"
 fi
+if grep -q '^IPSEC_MB_INCLUDE_DIR:PATH=/' "$build/CMakeCache.txt"; then
+  dpkg-deb -f "$(find "$work/packages" -maxdepth 1 -name 'libptsecure0_*.deb')" Recommends |
+    grep -q libipsec-mb1 || fail "libptsecure0 doesn't recommend libipsec-mb1, which it opens"
+fi
 rm -rf "$work"
 echo "all of it works"
