@@ -9,6 +9,8 @@ namespace {
 // From where on setting up lanes for each thread costs less than they save.
 constexpr std::uint64_t kManyBlocks = 8;
 
+static_assert(kDigestPieceSize <= Sha256Lanes::kLargestMessage);
+
 Sha256Digest of_pieces(const std::vector<Sha256Digest>& pieces) {
   return sha256(ByteView(pieces.front().data(), pieces.size() * pieces.front().size()));
 }
