@@ -96,7 +96,7 @@ unsigned cgroup_cores(const std::string& root) {
       apply_quotas(mount + "/unified", path, true, cores);
     } else if (has_controller(controllers, "cpu")) {
       apply_quotas(mount + "/cpu", path, false, cores);
-      apply_quotas(mount + "/" + controllers, path, false, cores);
+      if (controllers != "cpu") apply_quotas(mount + "/" + controllers, path, false, cores);
     }
   }
   return cores;

@@ -64,10 +64,10 @@ struct Job {
 }  // namespace
 
 struct ThreadPool::State {
-  explicit State(unsigned total) : size(total), process(getpid()) {}
+  State() : process(getpid()) {}
 
   // The caller of for_each is one of `size`.
-  void start() {
+  void start(unsigned size) {
     if (started) return;
     threads.reserve(size - 1);
     started = true;
@@ -115,10 +115,10 @@ struct ThreadPool::State {
     }
   }
 
-  void run(Job& job) {
+  void run(Job& job, unsigned size) {
     {
       const std::lock_guard lock(mutex);
-      start();
+      start(size);
       jobs.push_back(&job);
     }
     const std::uint64_t useful = std::min<std::uint64_t>(job.count - 1, size - 1);
@@ -138,7 +138,6 @@ struct ThreadPool::State {
     for (std::thread& thread : threads) thread.join();
   }
 
-  const unsigned size;
   const pid_t process;
   std::mutex mutex;
   std::condition_variable wake;
@@ -148,8 +147,7 @@ struct ThreadPool::State {
   bool stopping = false;
 };
 
-ThreadPool::ThreadPool(unsigned threads)
-    : state_(new State(std::max(1u, threads == 0 ? available_cores() : threads))) {}
+ThreadPool::ThreadPool(unsigned threads) : size_(threads), state_(new State) {}
 
 ThreadPool::~ThreadPool() {
   State* state = state_.load();
@@ -159,15 +157,18 @@ ThreadPool::~ThreadPool() {
   delete state;
 }
 
-unsigned ThreadPool::size() const noexcept {
-  return state_.load()->size;
+unsigned ThreadPool::size() const {
+  unsigned size = size_.load();
+  // Threads that ask at once may find different quotas: the first to say so is right.
+  if (size == 0 && size_.compare_exchange_strong(size, available_cores())) size = size_.load();
+  return size;
 }
 
 ThreadPool::State& ThreadPool::state() {
   State* current = state_.load();
   const pid_t process = getpid();
   while (current->process != process) {
-    auto* fresh = new State(current->size);
+    auto* fresh = new State;
     if (state_.compare_exchange_strong(current, fresh)) return *fresh;
     delete fresh;
   }
@@ -180,7 +181,7 @@ void ThreadPool::for_each(std::uint64_t count, const std::function<void(std::uin
   if (inside_work || count == 1 || size() == 1) {
     job.run();
   } else {
-    state().run(job);
+    state().run(job, size());
   }
   if (job.error) std::rethrow_exception(job.error);
 }

@@ -20,13 +20,13 @@ unsigned cgroup_cores(const std::string& root);
 // host's threads.
 class ThreadPool {
  public:
-  // 0 = available_cores().
+  // 0 = available_cores(), found out on first use: that reads several files.
   explicit ThreadPool(unsigned threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  unsigned size() const noexcept;
+  unsigned size() const;
 
   // Calls work(0) .. work(count - 1), each once, in ascending order of start, on the pool's threads
   // and the calling one, and returns when all have ended. The first exception stops indices not yet
@@ -38,6 +38,7 @@ class ThreadPool {
   struct State;
   State& state();
 
+  mutable std::atomic<unsigned> size_;  // 0: not known yet
   // Replaced, never freed, in a forked child.
   std::atomic<State*> state_;
 };

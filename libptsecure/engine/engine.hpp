@@ -64,6 +64,14 @@ class EngineModel {
   virtual void replace_weights(ByteSource& source, bool package) = 0;
 };
 
+// A model that is being loaded.
+class EngineLoad {
+ public:
+  virtual ~EngineLoad() = default;
+  // At most once. Calls the source's finish() before it returns (unless inspect_only).
+  virtual std::unique_ptr<EngineModel> finish() = 0;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -71,16 +79,20 @@ class Engine {
   virtual std::string version() const = 0;
   virtual std::vector<std::string> formats() const = 0;
   virtual bool device_available(Device device) const = 0;
-  // Which of the formats the bytes seem to be; its load() is what tells for sure.
+  // Which of the formats the bytes seem to be; loading is what tells for sure.
   virtual std::string detect_format(ByteSource& source) = 0;
-  // What the engine does once in a process for its first model of a format, and its load() would do
-  // otherwise. Returns at once when it was done, or isn't needed; a call meanwhile waits.
+  // What the engine does once in a process for its first model of a format, and finishing a load
+  // would do otherwise. Returns at once when it was done, or isn't needed; a call meanwhile waits.
   // Thread-safe.
   virtual void prepare(const std::string& format) = 0;
-  // Loads from `source`, calling source.finish() before it returns (unless inspect_only). Throws
-  // Error(Status::invalid_model) with what to do when the bytes are no model of that format.
-  virtual std::unique_ptr<EngineModel> load(ByteSource& source,
-                                            const EngineLoadOptions& options) = 0;
+  // Begins to load: all that can be done beside prepare(). The source, and the weights, must
+  // outlive what is returned. This and finish() throw Error(Status::invalid_model) with what to do
+  // when the bytes are no model of that format.
+  virtual std::unique_ptr<EngineLoad> begin_load(ByteSource& source,
+                                                 const EngineLoadOptions& options) = 0;
+  std::unique_ptr<EngineModel> load(ByteSource& source, const EngineLoadOptions& options) {
+    return begin_load(source, options)->finish();
+  }
 };
 
 // The one function a plug-in exports, extern "C", never throws. Returns the engine (static

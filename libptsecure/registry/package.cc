@@ -42,8 +42,8 @@ void require_runnable(const Manifest& manifest) {
 }
 
 // A process's first model waits for libtorch to be opened and to set itself up, which takes longer
-// than fetching records, keys and the first block: so both at once. libtorch has the calling
-// thread, because memory that it takes is dearer on others.
+// than fetching records, keys and the first block and reading the model's directory: so both at
+// once. libtorch has the calling thread, because memory that it takes is dearer on others.
 //
 // Opens the engine and sets it up for a format as soon as that is known. What goes wrong is told
 // where the engine is needed, after what is wrong with the model.
@@ -85,7 +85,7 @@ std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Ke
   parse_device(options.device);  // a mistake is told before anything is fetched
   struct Opening {
     std::unique_ptr<Package> package;
-    std::unique_ptr<SealedSource> program;
+    Package::Loading loading;
     std::future<void> confirmed;
   };
   const bool confirm_later = store_->linearizable_is_slow();
@@ -101,7 +101,7 @@ std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Ke
         require_enabled(read_key(state.access(options.cancel), state.payload()), state.payload());
       });
     }
-    opening.program = opening.package->open_program(options);
+    opening.loading = opening.package->begin_load(options);
     return opening;
   };
   std::promise<std::string> format;
@@ -115,7 +115,7 @@ std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Ke
     try_engine(options, std::move(known));
     opening = opened.get();
   }
-  auto model = opening.package->load(options, std::move(opening.program));
+  auto model = opening.package->finish_load(options, std::move(opening.loading));
   if (opening.confirmed.valid()) opening.confirmed.get();
   return model;
 }
@@ -171,39 +171,44 @@ void Package::decrypt(const OpenOptions& options, ByteSpan out) const {
   source->finish();
 }
 
-std::unique_ptr<SealedSource> Package::open_program(const OpenOptions& options) const {
+Package::Loading Package::begin_load(const OpenOptions& options) const {
   const Manifest& manifest = *state_->version.manifest;
   require_runnable(manifest);
-  OpenOptions program = options;
-  if (manifest.shares_program()) program.progress = nullptr;  // of the version's own bytes alone
-  return open_source(manifest.payload("model"), program);
-}
-
-std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
-  parse_device(options.device);
-  require_runnable(*state_->version.manifest);
-  if (torch_engine_loaded()) return load(options, open_program(options));
-  auto opening = beside([&] { return open_program(options); });
-  std::promise<std::string> format;
-  format.set_value(state_->version.manifest->format);
-  try_engine(options, format.get_future());
-  return load(options, opening.get());
-}
-
-std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options,
-                                           std::unique_ptr<SealedSource> program) const {
-  const Manifest& manifest = *state_->version.manifest;
   EngineLoadOptions load;
   load.format = manifest.format;
   load.device = parse_device(options.device);
   load.intra_op_threads = options.intra_op_threads;
   load.optimize = options.optimize;
-  std::unique_ptr<SealedSource> weights;
+  Loading loading;
+  OpenOptions program = options;
   if (manifest.shares_program()) {
-    weights = open_source(manifest.payload("weights"), options);
-    load.weights = weights.get();
+    program.progress = nullptr;  // of the version's own bytes alone
+    loading.weights = open_source(manifest.payload("weights"), options);
+    load.weights = loading.weights.get();
   }
-  auto engine = torch_engine(options.torch_dir).load(*program, load);
+  loading.program = open_source(manifest.payload("model"), program);
+  loading.load = torch_engine(options.torch_dir).begin_load(*loading.program, load);
+  return loading;
+}
+
+std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
+  parse_device(options.device);
+  require_runnable(*state_->version.manifest);
+  if (torch_engine_loaded()) return finish_load(options, begin_load(options));
+  auto beginning = beside([&] { return begin_load(options); });
+  std::promise<std::string> format;
+  format.set_value(state_->version.manifest->format);
+  try_engine(options, format.get_future());
+  return finish_load(options, beginning.get());
+}
+
+std::shared_ptr<LoadedModel> Package::finish_load(const OpenOptions& options,
+                                                  Loading loading) const {
+  std::unique_ptr<EngineModel> engine;
+  {
+    const Loading ended = std::move(loading);  // gone before the model runs
+    engine = ended.load->finish();
+  }
   auto model =
       std::shared_ptr<LoadedModel>(new LoadedModel(state_->version.manifest, std::move(engine)));
   if (options.warm_up_runs > 0) model->warm_up(options.warm_up_runs);

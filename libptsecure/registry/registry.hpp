@@ -137,10 +137,15 @@ class Package {
   friend class Registry;
   struct State;
   explicit Package(std::unique_ptr<State> state);
-  // What the engine is given as the model: with weights of its own, the program it shares.
-  std::unique_ptr<SealedSource> open_program(const OpenOptions& options) const;
-  std::shared_ptr<LoadedModel> load(const OpenOptions& options,
-                                    std::unique_ptr<SealedSource> program) const;
+  // A model that the engine has begun to load. With weights of its own, the program is that which
+  // it shares.
+  struct Loading {
+    std::unique_ptr<SealedSource> program;
+    std::unique_ptr<SealedSource> weights;
+    std::unique_ptr<EngineLoad> load;  // reads from both
+  };
+  Loading begin_load(const OpenOptions& options) const;
+  std::shared_ptr<LoadedModel> finish_load(const OpenOptions& options, Loading loading) const;
   // Of the version's own payload, or of another that its manifest lists.
   std::unique_ptr<SealedSource> open_source(const OpenOptions& options) const;
   std::unique_ptr<SealedSource> open_source(const PayloadEntry& payload,

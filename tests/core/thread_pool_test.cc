@@ -242,17 +242,33 @@ TEST(ThreadPool, can_be_destroyed_in_a_forked_child) {
 }
 #endif
 
-TEST(AvailableCores, respects_the_affinity_mask) {
-  cpu_set_t before;
-  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
-  int first = 0;
-  while (!CPU_ISSET(first, &before)) ++first;
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(first, &one);
-  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+class AvailableCores : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_EQ(sched_getaffinity(0, sizeof before_, &before_), 0); }
+  void TearDown() override { ASSERT_EQ(sched_setaffinity(0, sizeof before_, &before_), 0); }
+
+  void stay_on_one() {
+    int first = 0;
+    while (!CPU_ISSET(first, &before_)) ++first;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  }
+
+ private:
+  cpu_set_t before_{};
+};
+
+TEST_F(AvailableCores, respects_the_affinity_mask) {
+  stay_on_one();
   EXPECT_EQ(available_cores(), 1u);
-  ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
+TEST_F(AvailableCores, are_counted_when_a_pool_is_first_asked) {
+  const ThreadPool pool;
+  stay_on_one();
+  EXPECT_EQ(pool.size(), 1u);
 }
 
 class CgroupCores : public testing::Test {

@@ -23,6 +23,25 @@ TEST(Load, DefersTensorsAndReadsTheRestOnce) {
   EXPECT_GT(model->description().weight_bytes, bytes.size() * 95 / 100);
 }
 
+TEST(Load, DecryptsBeforeTheEngineIsAskedForTheModel) {
+  ByteSourceDouble source(model_bytes("resnet18_scripted"));
+  const auto begun = torch_engine("").begin_load(source, torchscript_options());
+  EXPECT_EQ(source.begins, 1);
+  EXPECT_EQ(source.finishes, 0);
+  const auto model = begun->finish();
+  EXPECT_EQ(source.finishes, 1);
+  expect_answers(*model, model_calls("resnet18_scripted"));
+}
+
+TEST(Load, ThatIsGivenUpLeavesNothingToDo) {
+  ByteSourceDouble source(model_bytes("resnet18_scripted"));
+  torch_engine("").begin_load(source, torchscript_options()).reset();
+  EXPECT_EQ(source.begins, 1);
+  EXPECT_EQ(source.discards, 1);
+  EXPECT_EQ(source.pending(), 0u);
+  EXPECT_EQ(source.finishes, 0);
+}
+
 TEST(Load, ReadsSegmentsOfManySmallTensorsOnlyOnFinish) {
   const std::string bytes = model_bytes("many_small");
   ByteSourceDouble source(bytes);

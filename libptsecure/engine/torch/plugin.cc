@@ -3,9 +3,11 @@
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <typeinfo>
+#include <utility>
 
 #include "libptsecure/engine/engine.hpp"
 #include "libptsecure/engine/torch/aotinductor.hpp"
@@ -33,6 +35,73 @@ std::string cuda_library() {
   return path.substr(0, path.rfind('/') + 1) + "libtorch_cuda.so";
 }
 
+// Empty when the device is there. Opens libtorch_cuda on the first question about a GPU. libtorch
+// looks for its CUDA part once in a process, and a convolution on the CPU is enough for it to
+// look.
+std::string why_no_cuda(Device device) {
+  if (device.type != DeviceType::cuda || device.index < 0 || device.index > 127) {
+    return "there is no such device";
+  }
+  const std::string library = cuda_library();
+  if (dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
+    const char* reason = dlerror();
+    return "libtorch has no working CUDA part (" +
+           std::string(reason != nullptr ? reason : library) + ")";
+  }
+  try {
+    const at::CUDAHooksInterface& hooks = at::detail::getCUDAHooks();
+    if (typeid(hooks) == typeid(at::CUDAHooksInterface)) {
+      return "libtorch has run a model on the CPU in this process, without its CUDA part, and "
+             "doesn't look for it again: open a model on a GPU first, then those on the CPU";
+    }
+    if (!hooks.hasCUDA()) return "there is no NVIDIA GPU or driver";
+    const auto count = hooks.deviceCount();
+    if (device.index < count) return {};
+    return "there are only " + std::to_string(static_cast<int>(count)) + " GPUs";
+  } catch (const std::exception&) {
+    return "there is no NVIDIA GPU or driver";
+  }
+}
+
+void require_device(Device device) {
+  if (device.type == DeviceType::cpu) return;
+  if (const std::string reason = why_no_cuda(device); !reason.empty()) {
+    throw Error(Status::unsupported, "the device cuda:" + std::to_string(device.index) +
+                                         " cannot be used: " + reason + "; use the device cpu");
+  }
+}
+
+// Asks for the device at the end: libtorch's set-up comes before its CUDA part.
+class LoadOntoDevice final : public EngineLoad {
+ public:
+  LoadOntoDevice(std::unique_ptr<EngineLoad> load, Device device)
+      : load_(std::move(load)), device_(device) {}
+
+  std::unique_ptr<EngineModel> finish() override {
+    require_device(device_);
+    return load_->finish();
+  }
+
+ private:
+  const std::unique_ptr<EngineLoad> load_;
+  const Device device_;
+};
+
+// There is no set-up for it to be beside.
+class PackageLoad final : public EngineLoad {
+ public:
+  PackageLoad(ByteSource& source, EngineLoadOptions options)
+      : source_(source), options_(std::move(options)) {}
+
+  std::unique_ptr<EngineModel> finish() override {
+    return load_aotinductor(source_, options_, libtorch_version());
+  }
+
+ private:
+  ByteSource& source_;
+  const EngineLoadOptions options_;
+};
+
 class TorchEngine final : public Engine {
  public:
   std::string version() const override { return "libtorch " + libtorch_version(); }
@@ -51,51 +120,19 @@ class TorchEngine final : public Engine {
     if (format == "torchscript") prepare_torchscript();
   }
 
-  std::unique_ptr<EngineModel> load(ByteSource& source, const EngineLoadOptions& options) override {
-    if (options.format != "torchscript" && options.format != "aotinductor") {
-      throw Error(Status::unsupported, "the torch engine does not load the format \"" +
-                                           options.format + "\", only torchscript and aotinductor");
-    }
-    if (!options.inspect_only) require_device(options.device);
-    if (options.format == "torchscript") return load_torchscript(source, options);
-    return load_aotinductor(source, options, libtorch_version());
+  std::unique_ptr<EngineLoad> begin_load(ByteSource& source,
+                                         const EngineLoadOptions& options) override {
+    auto load = begin(source, options);
+    if (options.inspect_only) return load;
+    return std::make_unique<LoadOntoDevice>(std::move(load), options.device);
   }
 
  private:
-  static void require_device(Device device) {
-    if (device.type == DeviceType::cpu) return;
-    if (const std::string reason = why_no_cuda(device); !reason.empty()) {
-      throw Error(Status::unsupported, "the device cuda:" + std::to_string(device.index) +
-                                           " cannot be used: " + reason + "; use the device cpu");
-    }
-  }
-
-  // Empty when the device is there. Opens libtorch_cuda on the first question about a GPU. libtorch
-  // looks for its CUDA part once in a process, and a convolution on the CPU is enough for it to
-  // look.
-  static std::string why_no_cuda(Device device) {
-    if (device.type != DeviceType::cuda || device.index < 0 || device.index > 127) {
-      return "there is no such device";
-    }
-    const std::string library = cuda_library();
-    if (dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
-      const char* reason = dlerror();
-      return "libtorch has no working CUDA part (" +
-             std::string(reason != nullptr ? reason : library) + ")";
-    }
-    try {
-      const at::CUDAHooksInterface& hooks = at::detail::getCUDAHooks();
-      if (typeid(hooks) == typeid(at::CUDAHooksInterface)) {
-        return "libtorch has run a model on the CPU in this process, without its CUDA part, and "
-               "doesn't look for it again: open a model on a GPU first, then those on the CPU";
-      }
-      if (!hooks.hasCUDA()) return "there is no NVIDIA GPU or driver";
-      const auto count = hooks.deviceCount();
-      if (device.index < count) return {};
-      return "there are only " + std::to_string(static_cast<int>(count)) + " GPUs";
-    } catch (const std::exception&) {
-      return "there is no NVIDIA GPU or driver";
-    }
+  static std::unique_ptr<EngineLoad> begin(ByteSource& source, const EngineLoadOptions& options) {
+    if (options.format == "torchscript") return begin_torchscript(source, options);
+    if (options.format == "aotinductor") return std::make_unique<PackageLoad>(source, options);
+    throw Error(Status::unsupported, "the torch engine does not load the format \"" +
+                                         options.format + "\", only torchscript and aotinductor");
   }
 };
 

@@ -172,36 +172,26 @@ bool may_defer(PyTorchStreamReader& reader, const Archive& archive) {
       });
 }
 
-class Loader {
+class TorchscriptLoad final : public EngineLoad {
  public:
-  Loader(ByteSource& source, const EngineLoadOptions& options)
+  TorchscriptLoad(ByteSource& source, EngineLoadOptions options)
       : source_(source),
-        options_(options),
-        device_(options.inspect_only ? at::Device(at::kCPU) : at_device(options.device)),
+        options_(std::move(options)),
+        device_(options_.inspect_only ? at::Device(at::kCPU) : at_device(options_.device)),
         archive_(source) {}
 
-  ~Loader() { discard(); }
-  Loader(const Loader&) = delete;
-  Loader& operator=(const Loader&) = delete;
+  ~TorchscriptLoad() override { discard(); }
 
-  jit::Module load() {
-    if (plan() && load_deferred()) {
-      if (options_.inspect_only) return *module_;
-      unfinished_ = true;
-      adapter_->hand_over();
-      finish();
-      if (adapter_->headers_hold()) {
-        if (adapter_->arena()) storages_->adopt(adapter_->deferred(), *adapter_->arena());
-        return *module_;
-      }
-    }
-    discard();
-    load_at_once();
-    if (!options_.inspect_only) finish();
-    return *module_;
+  // What needs none of libtorch's operators.
+  void begin() {
+    if (!may_defer_tensors()) return;
+    adapter_ = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/true);
+    if (options_.inspect_only) return;
+    unfinished_ = true;
+    adapter_->begin_ahead();
   }
 
-  std::uint64_t weight_bytes() const { return weight_bytes_; }
+  std::unique_ptr<EngineModel> finish() override;
 
  private:
   // What was noted points into memory that is about to go.
@@ -209,8 +199,23 @@ class Loader {
     if (std::exchange(unfinished_, false)) source_.discard_deferred();
   }
 
-  // True when tensors can be deferred.
-  bool plan() {
+  jit::Module load() {
+    if (adapter_ != nullptr && load_deferred()) {
+      if (options_.inspect_only) return *module_;
+      adapter_->hand_over();
+      finish_source();
+      if (adapter_->headers_hold()) {
+        if (adapter_->arena()) storages_->adopt(adapter_->deferred(), *adapter_->arena());
+        return *module_;
+      }
+    }
+    discard();
+    load_at_once();
+    if (!options_.inspect_only) finish_source();
+    return *module_;
+  }
+
+  bool may_defer_tensors() {
     require_torchscript(archive_, source_);
     if (!device_.is_cpu()) return false;
     const auto adapter = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/false);
@@ -223,11 +228,6 @@ class Loader {
   }
 
   bool load_deferred() {
-    adapter_ = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/true);
-    if (!options_.inspect_only) {
-      unfinished_ = true;
-      adapter_->begin_ahead();
-    }
     try {
       load_module();
       if (storages_held_) return true;
@@ -263,7 +263,7 @@ class Loader {
     if (!device_.is_cpu()) module_->to(device_);
   }
 
-  void finish() {
+  void finish_source() {
     source_.finish();
     unfinished_ = false;
   }
@@ -279,7 +279,7 @@ class Loader {
   }
 
   ByteSource& source_;
-  const EngineLoadOptions& options_;
+  const EngineLoadOptions options_;
   const at::Device device_;
   const Archive archive_;
   std::shared_ptr<ReadAdapter> adapter_;
@@ -341,6 +341,26 @@ jit::Module optimized(jit::Module& module, const ModelDescription& description, 
   return how == Optimize::freeze ? frozen : jit::optimize_for_inference(frozen, others);
 }
 
+std::unique_ptr<EngineModel> TorchscriptLoad::finish() {
+  const QuietScope quiet;
+  jit::Module module = load();
+  module_.reset();  // so that an optimised one can let go of it
+  storages_.reset();
+  try {
+    auto common = describe(module, options_);
+    if (options_.optimize != Optimize::none && !options_.inspect_only) {
+      module = optimized(module, common->description, options_.optimize);
+      common = describe(module, options_);
+    }
+    common->description.weight_bytes = weight_bytes_;
+    return std::make_unique<TorchscriptModel>(std::move(module), common);
+  } catch (const Error&) {
+    throw;
+  } catch (...) {
+    rethrow_as_error("the model could not be described");
+  }
+}
+
 }  // namespace
 
 void prepare_torchscript() {
@@ -349,7 +369,7 @@ void prepare_torchscript() {
   std::call_once(once, [] { jit::populate_upgraders_graph_map(); });
 }
 
-std::unique_ptr<EngineModel> load_torchscript(ByteSource& source,
+std::unique_ptr<EngineLoad> begin_torchscript(ByteSource& source,
                                               const EngineLoadOptions& options) {
   const QuietScope quiet;
   if (options.weights != nullptr) {
@@ -357,26 +377,9 @@ std::unique_ptr<EngineModel> load_torchscript(ByteSource& source,
                 "a TorchScript file holds its weights; publish the whole new model instead of "
                 "weights for an old one");
   }
-  std::optional<jit::Module> module;
-  std::uint64_t weight_bytes = 0;
-  {
-    Loader loader(source, options);
-    module = loader.load();
-    weight_bytes = loader.weight_bytes();
-  }
-  try {
-    auto common = describe(*module, options);
-    if (options.optimize != Optimize::none && !options.inspect_only) {
-      module = optimized(*module, common->description, options.optimize);
-      common = describe(*module, options);
-    }
-    common->description.weight_bytes = weight_bytes;
-    return std::make_unique<TorchscriptModel>(std::move(*module), common);
-  } catch (const Error&) {
-    throw;
-  } catch (...) {
-    rethrow_as_error("the model could not be described");
-  }
+  auto load = std::make_unique<TorchscriptLoad>(source, options);
+  load->begin();
+  return load;
 }
 
 }  // namespace ptsecure::torch_plugin

@@ -12,7 +12,8 @@ namespace ptsecure::torch_plugin {
 void prepare_torchscript();
 
 // Loads a TorchScript module and finishes the source (unless options.inspect_only). The module
-// stays in the mode it was saved in, training or eval; nothing is optimised or frozen.
-std::unique_ptr<EngineModel> load_torchscript(ByteSource& source, const EngineLoadOptions& options);
+// stays in the mode it was saved in, training or eval; nothing is optimised or frozen. On the CPU,
+// what needs no operators is begun at once: large tensors are decrypted already.
+std::unique_ptr<EngineLoad> begin_torchscript(ByteSource& source, const EngineLoadOptions& options);
 
 }  // namespace ptsecure::torch_plugin
