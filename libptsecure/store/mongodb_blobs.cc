@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <mutex>
 
 #include "libptsecure/store/component.hpp"
@@ -10,12 +12,13 @@
 namespace ptsecure::mongodb {
 namespace {
 
-// Blocks per reply. libmongoc receives a reply into one buffer and copies it into another: small
-// ones stay in the caches and in the allocator, on both sides (measured on 537 MB: 15 blocks cost a
-// third more processor time than 2). A server far away gets longer ones, about a block per
-// millisecond.
+// Blocks per reply. Each costs the server most of a millisecond of processor time, however long it
+// is; and libmongoc receives it into one buffer and copies it into another, each of the next power
+// of two MiB, in every thread that reads. So a few threads get long replies and many get short
+// ones, but not from a server far away: there about a block per millisecond.
 constexpr std::uint64_t kMinReply = 2;
 constexpr std::uint64_t kMaxReply = 7;
+constexpr std::uint64_t kInFlight = 2 * kMaxReply;
 constexpr std::uint64_t kPreferredRun = 32;
 constexpr std::chrono::minutes kLeaseInterval{5};
 constexpr std::uint64_t kDeleteBatch = 1000;
@@ -161,12 +164,36 @@ struct Chunk {
   ByteView data;
 };
 
+class Counted {
+ public:
+  explicit Counted(std::atomic<unsigned>& count) : count_(count) { ++count_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { --count_; }
+
+ private:
+  std::atomic<unsigned>& count_;
+};
+
+// glibc gives libmongoc's buffers back to the kernel after each reply, which has to clear their
+// pages anew for the next, unless it has seen larger memory freed ("dynamic mmap threshold" in
+// mallopt(3)): that it sees here, once. From then on the process keeps up to twice as much. Where
+// the host has set the thresholds itself, nothing changes.
+void keep_reply_buffers() {
+  [[maybe_unused]] static const bool seen = [] {
+    void* volatile memory = std::malloc(std::size_t{16} << 20);
+    std::free(memory);
+    return true;
+  }();
+}
+
 class MongodbBlobReader final : public BlobReader {
  public:
   MongodbBlobReader(std::shared_ptr<Clients> clients, std::string id, std::uint64_t size)
       : clients_(std::move(clients)), id_(std::move(id)), size_(size) {
     const mongoc_read_prefs_t* prefs = mongoc_uri_get_read_prefs_t(clients_->target().uri.get());
     primary_only_ = !prefs || mongoc_read_prefs_get_mode(prefs) == MONGOC_READ_PRIMARY;
+    keep_reply_buffers();
   }
 
   std::uint64_t size() const override { return size_; }
@@ -181,7 +208,8 @@ class MongodbBlobReader final : public BlobReader {
   std::string problem(const std::vector<Chunk>& chunks, std::uint64_t first,
                       std::uint64_t last) const;
   std::uint64_t blocks_per_reply() const {
-    return std::min(kMaxReply, kMinReply + clients_->round_trip_ms());
+    const std::uint64_t shared = kInFlight / readers_;  // the caller is one of them
+    return std::min(kMaxReply, std::max(shared, kMinReply + clients_->round_trip_ms()));
   }
   Error damaged(const std::string& what) const {
     return {Status::corrupt,
@@ -192,6 +220,7 @@ class MongodbBlobReader final : public BlobReader {
   const std::string id_;
   const std::uint64_t size_;
   bool primary_only_ = true;
+  std::atomic<unsigned> readers_{0};
 };
 
 // One reply with the blocks [first, last), and one more document if there is any: in the range a
@@ -282,6 +311,7 @@ void MongodbBlobReader::read(std::uint64_t first, std::uint64_t last, const Sink
     throw Error(Status::invalid_argument,
                 "a range of blocks behind the end of " + id_ + " was asked for");
   }
+  const Counted reading(readers_);
   while (first < last) {
     const std::uint64_t end = std::min(last, first + blocks_per_reply());
     Bson reply = fetch(first, end, primary_only_, cancel);
