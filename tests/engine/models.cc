@@ -110,14 +110,15 @@ const fs::path& model_folder() {
   if (!failure.empty()) throw std::runtime_error(failure);
   static const fs::path folder = [] {
     const char* build = std::getenv("PTSECURE_BUILD_DIR");
-    const fs::path base = build != nullptr ? fs::path(build) : fs::current_path();
+    const fs::path base = build != nullptr ? fs::path(build) : fs::temp_directory_path();
     std::string script;
     for (const char* file : {"make_models.py", "modules.py", "hostile_archives.py"}) {
       script += read_file(fs::path(PTSECURE_SOURCE_DIR "/tests/engine") / file);
     }
-    const fs::path target = base / "test-models" / std::to_string(std::hash<std::string>()(script));
+    const fs::path target =
+        base / "ptsecure-test-models" / std::to_string(std::hash<std::string>()(script));
     if (fs::exists(target / "done")) return target;
-    fs::remove_all(base / "test-models");
+    fs::remove_all(base / "ptsecure-test-models");
     try {
       make_models(target, "");
     } catch (const std::exception& error) {
