@@ -16,19 +16,6 @@
 namespace ptsecure {
 namespace {
 
-unsigned affinity_cores() {
-  // The kernel may know more CPUs than a cpu_set_t holds; it then refuses the smaller set.
-  for (std::size_t cpus = CPU_SETSIZE; cpus <= (std::size_t{1} << 16); cpus *= 2) {
-    const std::size_t size = CPU_ALLOC_SIZE(cpus);
-    std::vector<unsigned char> memory(size);
-    auto* set = reinterpret_cast<cpu_set_t*>(memory.data());
-    if (sched_getaffinity(0, size, set) == 0) {
-      return static_cast<unsigned>(std::max(1, CPU_COUNT_S(size, set)));
-    }
-  }
-  return static_cast<unsigned>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
-}
-
 std::string first_line(const std::string& path) {
   std::ifstream file(path);
   std::string line;
@@ -102,10 +89,26 @@ unsigned cgroup_cores(const std::string& root) {
   return cores;
 }
 
-unsigned available_cores() {
-  const unsigned cores = affinity_cores();
+unsigned affinity_cores() {
+  // The kernel may know more CPUs than a cpu_set_t holds; it then refuses the smaller set.
+  for (std::size_t cpus = CPU_SETSIZE; cpus <= (std::size_t{1} << 16); cpus *= 2) {
+    const std::size_t size = CPU_ALLOC_SIZE(cpus);
+    std::vector<unsigned char> memory(size);
+    auto* set = reinterpret_cast<cpu_set_t*>(memory.data());
+    if (sched_getaffinity(0, size, set) == 0) {
+      return static_cast<unsigned>(std::max(1, CPU_COUNT_S(size, set)));
+    }
+  }
+  return static_cast<unsigned>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
+unsigned within_quota(unsigned cores) {
   const unsigned quota = cgroup_cores("");
   return quota == 0 ? cores : std::min(cores, quota);
+}
+
+unsigned available_cores() {
+  return within_quota(affinity_cores());
 }
 
 }  // namespace ptsecure

@@ -147,7 +147,8 @@ struct ThreadPool::State {
   bool stopping = false;
 };
 
-ThreadPool::ThreadPool(unsigned threads) : size_(threads), state_(new State) {}
+ThreadPool::ThreadPool(unsigned threads)
+    : most_(threads == 0 ? affinity_cores() : threads), size_(threads), state_(new State) {}
 
 ThreadPool::~ThreadPool() {
   State* state = state_.load();
@@ -160,7 +161,7 @@ ThreadPool::~ThreadPool() {
 unsigned ThreadPool::size() const {
   unsigned size = size_.load();
   // Threads that ask at once may find different quotas: the first to say so is right.
-  if (size == 0 && size_.compare_exchange_strong(size, available_cores())) size = size_.load();
+  if (size == 0 && size_.compare_exchange_strong(size, within_quota(most_))) size = size_.load();
   return size;
 }
 

@@ -11,6 +11,10 @@ namespace ptsecure {
 // Cores this process may use: the affinity mask, cut to the cgroup's CPU quota, at least 1.
 unsigned available_cores();
 
+// Cores in the calling thread's affinity mask, and what the cgroup's CPU quota leaves of so many.
+unsigned affinity_cores();
+unsigned within_quota(unsigned cores);
+
 // The CPU quota of this process's control groups (version 1 or 2) in whole cores, rounded up; 0 for
 // none. `root` is put before /proc and /sys.
 unsigned cgroup_cores(const std::string& root);
@@ -20,7 +24,8 @@ unsigned cgroup_cores(const std::string& root);
 // host's threads.
 class ThreadPool {
  public:
-  // 0 = available_cores(), found out on first use: that reads several files.
+  // 0 = available_cores(), with the affinity that this thread has now; the control groups are read
+  // on first use, because that takes several files.
   explicit ThreadPool(unsigned threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -38,6 +43,7 @@ class ThreadPool {
   struct State;
   State& state();
 
+  const unsigned most_;                 // what size_ can be
   mutable std::atomic<unsigned> size_;  // 0: not known yet
   // Replaced, never freed, in a forked child.
   std::atomic<State*> state_;

@@ -64,7 +64,8 @@ class EngineModel {
   virtual void replace_weights(ByteSource& source, bool package) = 0;
 };
 
-// A model that is being loaded.
+// A model that is being loaded. Used by one thread at a time. Destroying one that isn't finished
+// discards what the source was asked for.
 class EngineLoad {
  public:
   virtual ~EngineLoad() = default;

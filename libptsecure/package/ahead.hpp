@@ -10,7 +10,7 @@
 namespace ptsecure {
 
 // One piece of work that goes on beside its owner until it is done or told to stop. Used by one
-// thread.
+// thread at a time.
 class Ahead {
  public:
   Ahead() = default;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "libptsecure/blob.hpp"
@@ -59,6 +60,7 @@ struct OpenPayload {
   VerifyLevel level = VerifyLevel::signed_;
   Progress progress;
   CancelToken cancel;
+  std::thread::id caller = std::this_thread::get_id();  // where progress is told
 };
 
 // The sealed payload as the engine's byte source: fetch, verify and decrypt as one stream. Checks

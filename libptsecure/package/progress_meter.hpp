@@ -12,12 +12,13 @@
 namespace ptsecure {
 
 // Adds up what many threads have done and tells the caller's callback, at most 20 times a second
-// and only on the thread that made the meter: a language's runtime may not expect its callbacks
+// and only on the thread that is named: a language's runtime may not expect its callbacks
 // elsewhere. Thread-safe.
 class ProgressMeter {
  public:
-  ProgressMeter(Progress progress, std::uint64_t total)
-      : progress_(std::move(progress)), total_(total), thread_(std::this_thread::get_id()) {}
+  ProgressMeter(Progress progress, std::uint64_t total,
+                std::thread::id thread = std::this_thread::get_id())
+      : progress_(std::move(progress)), total_(total), thread_(thread) {}
 
   // Throws what the callback throws, which is then never called again.
   void add(std::uint64_t bytes) {

@@ -203,7 +203,7 @@ SealedPayload::SealedPayload(OpenPayload payload, ByteView dek, ThreadPool& pool
       fetcher_(*payload_.blob, payload_.entry->stored_size, payload_.cancel),
       size_(payload_.entry->plaintext_size),
       blocks_(static_cast<std::size_t>(signed_.count())),
-      meter_(payload_.progress, size_) {
+      meter_(payload_.progress, size_, payload_.caller) {
   const PayloadEntry& entry = *payload_.entry;
   // Block 0 brings the header. Its plaintext is kept: a model's first bytes are wanted soon.
   LowestFailure failure;

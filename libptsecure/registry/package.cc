@@ -151,6 +151,7 @@ std::unique_ptr<SealedSource> Package::open_source(const PayloadEntry& payload,
   open.digests = read_digests(store, payload, options.cancel);
   open.level = options.level;
   open.progress = options.progress;
+  open.caller = options.caller;
   open.cancel = options.cancel;
   return open_payload(std::move(open), dek.view(), *state_->pool);
 }
@@ -181,12 +182,12 @@ Package::Loading Package::begin_load(const OpenOptions& options) const {
   load.optimize = options.optimize;
   Loading loading;
   OpenOptions program = options;
+  if (manifest.shares_program()) program.progress = nullptr;  // of the version's own bytes alone
+  loading.program = open_source(manifest.payload("model"), program);
   if (manifest.shares_program()) {
-    program.progress = nullptr;  // of the version's own bytes alone
     loading.weights = open_source(manifest.payload("weights"), options);
     load.weights = loading.weights.get();
   }
-  loading.program = open_source(manifest.payload("model"), program);
   loading.load = torch_engine(options.torch_dir).begin_load(*loading.program, load);
   return loading;
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "libptsecure/engine/engine.hpp"
@@ -67,6 +68,7 @@ struct OpenOptions {
   Expected expected;  // looked at when a reference is resolved
   Progress progress;
   CancelToken cancel;
+  std::thread::id caller = std::this_thread::get_id();  // where progress is told
 };
 
 // Thrown instead of the alias's own error when the version was committed and only the alias failed.
@@ -140,7 +142,7 @@ class Package {
   // A model that the engine has begun to load. With weights of its own, the program is that which
   // it shares.
   struct Loading {
-    std::unique_ptr<SealedSource> program;
+    std::unique_ptr<SealedSource> program;  // assigned to only while empty
     std::unique_ptr<SealedSource> weights;
     std::unique_ptr<EngineLoad> load;  // reads from both
   };

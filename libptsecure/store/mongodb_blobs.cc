@@ -14,8 +14,8 @@ namespace {
 
 // Blocks per reply. Each costs the server most of a millisecond of processor time, however long it
 // is; and libmongoc receives it into one buffer and copies it into another, each of the next power
-// of two MiB, in every thread that reads. So a few threads get long replies and many get short
-// ones, but not from a server far away: there about a block per millisecond.
+// of two MiB, in every thread that reads. So a few threads that read one blob get long replies and
+// many get short ones, but not from a server far away: there about a block per millisecond.
 constexpr std::uint64_t kMinReply = 2;
 constexpr std::uint64_t kMaxReply = 7;
 constexpr std::uint64_t kInFlight = 2 * kMaxReply;
@@ -177,8 +177,9 @@ class Counted {
 
 // glibc gives libmongoc's buffers back to the kernel after each reply, which has to clear their
 // pages anew for the next, unless it has seen larger memory freed ("dynamic mmap threshold" in
-// mallopt(3)): that it sees here, once. From then on the process keeps up to twice as much. Where
-// the host has set the thresholds itself, nothing changes.
+// mallopt(3)): that it sees here, once. From then on each of the process's heaps keeps free memory
+// of up to twice that size at its end. Where the host has set the thresholds itself, nothing
+// changes.
 void keep_reply_buffers() {
   [[maybe_unused]] static const bool seen = [] {
     void* volatile memory = std::malloc(std::size_t{16} << 20);

@@ -265,10 +265,22 @@ TEST_F(AvailableCores, respects_the_affinity_mask) {
   EXPECT_EQ(available_cores(), 1u);
 }
 
-TEST_F(AvailableCores, are_counted_when_a_pool_is_first_asked) {
+TEST_F(AvailableCores, of_a_pool_are_those_of_the_thread_that_made_it) {
   const ThreadPool pool;
+  const unsigned before = available_cores();
   stay_on_one();
-  EXPECT_EQ(pool.size(), 1u);
+  EXPECT_EQ(pool.size(), before);
+}
+
+TEST_F(AvailableCores, are_counted_once_for_all_who_ask) {
+  ThreadPool pool;
+  std::vector<std::thread> threads;
+  std::atomic<unsigned> wrong{0};
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] { wrong += pool.size() == available_cores() ? 0U : 1U; });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0U);
 }
 
 class CgroupCores : public testing::Test {

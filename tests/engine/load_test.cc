@@ -42,6 +42,26 @@ TEST(Load, ThatIsGivenUpLeavesNothingToDo) {
   EXPECT_EQ(source.finishes, 0);
 }
 
+TEST(Load, ThatOnlyDescribesBeginsNothing) {
+  ByteSourceDouble source(model_bytes("resnet18_scripted"));
+  EngineLoadOptions options = torchscript_options();
+  options.inspect_only = true;
+  const auto begun = torch_engine("").begin_load(source, options);
+  EXPECT_EQ(begun->finish()->description().methods.size(), 1u);
+  EXPECT_EQ(source.begins, 0);
+  EXPECT_EQ(source.discards, 0);
+  EXPECT_EQ(source.finishes, 0);
+}
+
+TEST(Load, ThatFailedAtItsEndLeavesNothingToDo) {
+  ByteSourceDouble source(model_bytes("linear"));
+  source.fail_finish = true;
+  auto begun = torch_engine("").begin_load(source, torchscript_options());
+  EXPECT_EQ(error_of([&] { begun->finish(); }).first, Status::corrupt);
+  begun.reset();
+  EXPECT_EQ(source.pending(), 0u);
+}
+
 TEST(Load, ReadsSegmentsOfManySmallTensorsOnlyOnFinish) {
   const std::string bytes = model_bytes("many_small");
   ByteSourceDouble source(bytes);
@@ -240,6 +260,16 @@ TEST(Load, RefusesAnAbsentDevice) {
   const auto [status, message] = error_of([&] { load(source, options); });
   EXPECT_EQ(status, Status::unsupported);
   EXPECT_NE(message.find("cuda:99"), std::string::npos) << message;
+}
+
+TEST(Load, TellsOfTheDeviceBeforeItReads) {
+  for (const int index : {99, 128, 254, -1}) {
+    ByteSourceDouble source("no model");
+    EngineLoadOptions options = torchscript_options();
+    options.device = {.type = DeviceType::cuda, .index = index};
+    EXPECT_EQ(error_of([&] { load(source, options); }).first, Status::unsupported) << index;
+    EXPECT_EQ(source.bytes_read, 0U);
+  }
 }
 
 TEST(Load, RefusesAnotherFormat) {

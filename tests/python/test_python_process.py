@@ -311,6 +311,34 @@ def test_a_bar_on_a_terminal_and_nowhere_else(prepared: tuple[str, str, str]) ->
     assert quiet.stderr == b""
 
 
+def test_a_first_open_tells_of_its_progress(prepared: tuple[str, str, str]) -> None:
+    """On the caller's thread, although others fetch and decrypt meanwhile."""
+    python(
+        """
+        import io
+        import torch
+        layers = [torch.nn.Linear(2048, 2048, bias=False) for _ in range(16)]
+        module = torch.jit.trace(torch.nn.Sequential(*layers), torch.ones(1, 2048))
+        file = io.BytesIO()
+        torch.jit.save(module, file)
+        store.publish("wide", file.getvalue(), keys)
+        """,
+        prepared,
+    )
+    lines = python(
+        """
+        import threading
+        seen = []
+        store.load("wide", keys, progress=lambda *each: seen.append((*each, threading.get_ident())))
+        done = [each[0] for each in seen]
+        print(len(seen) > 1, done == sorted(done), done[-1] == seen[-1][1] > 2**28)
+        print({each[2] for each in seen} == {threading.get_ident()})
+        """,
+        prepared,
+    )
+    assert lines == ["True True True", "True"]
+
+
 def test_the_command_is_the_native_one(prepared: tuple[str, str, str]) -> None:
     environment = os.environ | {"PTSECURE_KEYS": prepared[0], "PTSECURE_STORE": prepared[1]}
     module = [sys.executable, "-m", "ptsecure"]

@@ -71,29 +71,16 @@ void require_device(Device device) {
   }
 }
 
-// Asks for the device at the end: libtorch's set-up comes before its CUDA part.
-class LoadOntoDevice final : public EngineLoad {
+// All at the end: compiled packages have no set-up to be beside, and that of TorchScript comes
+// before libtorch's CUDA part.
+class LateLoad final : public EngineLoad {
  public:
-  LoadOntoDevice(std::unique_ptr<EngineLoad> load, Device device)
-      : load_(std::move(load)), device_(device) {}
-
-  std::unique_ptr<EngineModel> finish() override {
-    require_device(device_);
-    return load_->finish();
-  }
-
- private:
-  const std::unique_ptr<EngineLoad> load_;
-  const Device device_;
-};
-
-// There is no set-up for it to be beside.
-class PackageLoad final : public EngineLoad {
- public:
-  PackageLoad(ByteSource& source, EngineLoadOptions options)
+  LateLoad(ByteSource& source, EngineLoadOptions options)
       : source_(source), options_(std::move(options)) {}
 
   std::unique_ptr<EngineModel> finish() override {
+    if (!options_.inspect_only) require_device(options_.device);
+    if (options_.format == "torchscript") return begin_torchscript(source_, options_)->finish();
     return load_aotinductor(source_, options_, libtorch_version());
   }
 
@@ -122,17 +109,13 @@ class TorchEngine final : public Engine {
 
   std::unique_ptr<EngineLoad> begin_load(ByteSource& source,
                                          const EngineLoadOptions& options) override {
-    auto load = begin(source, options);
-    if (options.inspect_only) return load;
-    return std::make_unique<LoadOntoDevice>(std::move(load), options.device);
-  }
-
- private:
-  static std::unique_ptr<EngineLoad> begin(ByteSource& source, const EngineLoadOptions& options) {
-    if (options.format == "torchscript") return begin_torchscript(source, options);
-    if (options.format == "aotinductor") return std::make_unique<PackageLoad>(source, options);
-    throw Error(Status::unsupported, "the torch engine does not load the format \"" +
-                                         options.format + "\", only torchscript and aotinductor");
+    if (options.format != "torchscript" && options.format != "aotinductor") {
+      throw Error(Status::unsupported, "the torch engine does not load the format \"" +
+                                           options.format + "\", only torchscript and aotinductor");
+    }
+    const bool on_cpu = options.inspect_only || options.device == Device{};
+    if (options.format == "torchscript" && on_cpu) return begin_torchscript(source, options);
+    return std::make_unique<LateLoad>(source, options);
   }
 };
 

@@ -178,14 +178,14 @@ class TorchscriptLoad final : public EngineLoad {
       : source_(source),
         options_(std::move(options)),
         device_(options_.inspect_only ? at::Device(at::kCPU) : at_device(options_.device)),
-        archive_(source) {}
+        archive_(std::in_place, source) {}
 
   ~TorchscriptLoad() override { discard(); }
 
   // What needs none of libtorch's operators.
   void begin() {
     if (!may_defer_tensors()) return;
-    adapter_ = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/true);
+    adapter_ = std::make_shared<ReadAdapter>(source_, *archive_, /*defer_tensors=*/true);
     if (options_.inspect_only) return;
     unfinished_ = true;
     adapter_->begin_ahead();
@@ -216,12 +216,12 @@ class TorchscriptLoad final : public EngineLoad {
   }
 
   bool may_defer_tensors() {
-    require_torchscript(archive_, source_);
+    require_torchscript(*archive_, source_);
     if (!device_.is_cpu()) return false;
-    const auto adapter = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/false);
+    const auto adapter = std::make_shared<ReadAdapter>(source_, *archive_, /*defer_tensors=*/false);
     try {
       PyTorchStreamReader reader(adapter);
-      return may_defer(reader, archive_);
+      return may_defer(reader, *archive_);
     } catch (...) {
       rethrow_load_error(*adapter);
     }
@@ -242,7 +242,7 @@ class TorchscriptLoad final : public EngineLoad {
   }
 
   void load_at_once() {
-    adapter_ = std::make_shared<ReadAdapter>(source_, archive_, /*defer_tensors=*/false);
+    adapter_ = std::make_shared<ReadAdapter>(source_, *archive_, /*defer_tensors=*/false);
     try {
       load_module();
     } catch (...) {
@@ -263,6 +263,15 @@ class TorchscriptLoad final : public EngineLoad {
     if (!device_.is_cpu()) module_->to(device_);
   }
 
+  // Of what only loading needed, so that an optimised module can do without the first one's
+  // weights.
+  void let_go() {
+    module_.reset();
+    storages_.reset();
+    adapter_.reset();
+    archive_.reset();
+  }
+
   void finish_source() {
     source_.finish();
     unfinished_ = false;
@@ -281,7 +290,7 @@ class TorchscriptLoad final : public EngineLoad {
   ByteSource& source_;
   const EngineLoadOptions options_;
   const at::Device device_;
-  const Archive archive_;
+  std::optional<const Archive> archive_;
   std::shared_ptr<ReadAdapter> adapter_;
   std::optional<jit::Module> module_;
   std::optional<ModuleStorages> storages_;
@@ -344,8 +353,7 @@ jit::Module optimized(jit::Module& module, const ModelDescription& description, 
 std::unique_ptr<EngineModel> TorchscriptLoad::finish() {
   const QuietScope quiet;
   jit::Module module = load();
-  module_.reset();  // so that an optimised one can let go of it
-  storages_.reset();
+  let_go();
   try {
     auto common = describe(module, options_);
     if (options_.optimize != Optimize::none && !options_.inspect_only) {

@@ -11,9 +11,9 @@ namespace ptsecure::torch_plugin {
 // call meanwhile waits.
 void prepare_torchscript();
 
-// Loads a TorchScript module and finishes the source (unless options.inspect_only). The module
-// stays in the mode it was saved in, training or eval; nothing is optimised or frozen. On the CPU,
-// what needs no operators is begun at once: large tensors are decrypted already.
+// Begins to load a TorchScript module, with what needs no operators: its directory is read, and
+// where tensors can be deferred, large ones are on their way. The module stays in the mode it was
+// saved in, training or eval.
 std::unique_ptr<EngineLoad> begin_torchscript(ByteSource& source, const EngineLoadOptions& options);
 
 }  // namespace ptsecure::torch_plugin
