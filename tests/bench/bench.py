@@ -23,7 +23,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="three minutes: a 100 MB model instead of 537 MB, fewer rounds",
+        help="two to three minutes: a 100 MB model instead of 537 MB, fewer rounds",
     )
     parser.add_argument("--huge", action="store_true", help="a model above 4 GiB too")
     parser.add_argument(

@@ -21,7 +21,7 @@ class Suite:
         self.large = "100mb" if fixtures.quick else "537mb"
         self.huge = huge
         self._rounds = rounds
-        self.history = 1000 if fixtures.quick else 10000
+        self.history = 300 if fixtures.quick else 10000
 
     def rounds(self, full: int, quick: int) -> int:
         return self._rounds or (quick if self.fixtures.quick else full)
@@ -108,7 +108,7 @@ class Suite:
                 sealed("signed"),
             ]
 
-        return Contest("open-package", prepare, self.rounds(7, 5))
+        return Contest("open-package", prepare, self.rounds(7, 3))
 
     def open_cryptotensors(self) -> Contest:
         f = self.fixtures
@@ -121,7 +121,7 @@ class Suite:
                 self.sealed(self.large, "aead", str(f.folder)),
             ]
 
-        return Contest("open-cryptotensors", prepare, self.rounds(7, 4))
+        return Contest("open-cryptotensors", prepare, self.rounds(7, 3))
 
     def load_libtorch(self) -> Contest:
         """What every process that uses libtorch pays once, whoever opens the model."""
@@ -231,7 +231,7 @@ class Suite:
         return Contest(
             "publish-mongodb",
             lambda: [Side("upload", upload), Side("publish", publish)],
-            self.rounds(5, 3),
+            self.rounds(5, 2),
         )
 
     # --- running, listing
@@ -342,7 +342,7 @@ class Suite:
         opens = [
             self.open_folder(self.large, self.rounds(9, 5)),
             self.open_folder("1mb", small),
-            self.open_folder("many", small),
+            self.open_folder("many", self.rounds(15, 4)),
             self.open_optimized("1mb"),
         ]
         if not self.fixtures.quick:

@@ -185,9 +185,10 @@ class Fixtures:
             raise UnavailableError("there is no Python binding here")
         # With the library that is built already; the tests' environment has what the binding needs.
         built = f"cmake.define.PTSECURE_BUILT={self.build}"
+        folder = f"build-dir={self.work / 'binding'}"  # compiled again only where it has changed
         pip = [self.python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
         try:
-            self.call(*pip, "--force-reinstall", "-C", built, source)
+            self.call(*pip, "--force-reinstall", "-C", built, "-C", folder, source)
         except RuntimeError as error:
             lines = str(error).splitlines()
             raise UnavailableError(f"no Python binding: {lines[-1]}") from error
