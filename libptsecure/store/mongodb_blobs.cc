@@ -14,8 +14,9 @@ namespace {
 
 // Blocks per reply. Each costs the server most of a millisecond of processor time, however long it
 // is; and libmongoc receives it into one buffer and copies it into another, each of the next power
-// of two MiB, in every thread that reads. So a few threads that read one blob get long replies and
-// many get short ones, but not from a server far away: there about a block per millisecond.
+// of two MiB, in every thread that reads. So a few threads that read from one store get long
+// replies and many get short ones, but not from a server far away: there about a block per
+// millisecond.
 constexpr std::uint64_t kMinReply = 2;
 constexpr std::uint64_t kMaxReply = 7;
 constexpr std::uint64_t kInFlight = 2 * kMaxReply;
@@ -209,7 +210,7 @@ class MongodbBlobReader final : public BlobReader {
   std::string problem(const std::vector<Chunk>& chunks, std::uint64_t first,
                       std::uint64_t last) const;
   std::uint64_t blocks_per_reply() const {
-    const std::uint64_t shared = kInFlight / readers_;  // the caller is one of them
+    const std::uint64_t shared = kInFlight / clients_->blob_readers();  // the caller is one
     return std::min(kMaxReply, std::max(shared, kMinReply + clients_->round_trip_ms()));
   }
   Error damaged(const std::string& what) const {
@@ -221,7 +222,6 @@ class MongodbBlobReader final : public BlobReader {
   const std::string id_;
   const std::uint64_t size_;
   bool primary_only_ = true;
-  std::atomic<unsigned> readers_{0};
 };
 
 // One reply with the blocks [first, last), and one more document if there is any: in the range a
@@ -312,7 +312,7 @@ void MongodbBlobReader::read(std::uint64_t first, std::uint64_t last, const Sink
     throw Error(Status::invalid_argument,
                 "a range of blocks behind the end of " + id_ + " was asked for");
   }
-  const Counted reading(readers_);
+  const Counted reading(clients_->blob_readers());
   while (first < last) {
     const std::uint64_t end = std::min(last, first + blocks_per_reply());
     Bson reply = fetch(first, end, primary_only_, cancel);

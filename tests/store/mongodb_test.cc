@@ -190,6 +190,41 @@ TEST_F(MongodbStoreTest, rows_are_written_by_a_majority_and_read_from_one) {
       0);
 }
 
+TEST_F(MongodbStoreTest, who_reads_more_at_once_gets_shorter_replies) {
+  const auto store = open();
+  const Bytes model = pattern(16 * kBlockSize, 1);
+  publish(*store, "digits", model);
+  publish(*store, "letters", model);
+  const auto digits = store->read_blob({"digits", 1, "model"}, {});
+  const auto letters = store->read_blob({"letters", 1, "model"}, {});
+  command(R"({"profile":2})");
+  std::vector<std::uint64_t> order;
+  const auto nothing = [](std::uint64_t, ByteView) {};
+  digits->read(0, 16,
+               [&](std::uint64_t n, ByteView) {
+                 order.push_back(n);
+                 if (n != 0) return;
+                 digits->read(
+                     0, 1, [&](std::uint64_t, ByteView) { letters->read(0, 8, nothing, {}); }, {});
+               },
+               {});
+  command(R"({"profile":0})");
+  EXPECT_EQ(order.size(), 16U);
+  const auto replies = nlohmann::json::parse(command(
+      R"({"find":"system.profile","filter":{"op":"query","command.singleBatch":true},"sort":{"ts":1}})"));
+  std::vector<int> blocks;
+  for (const auto& reply : replies["cursor"]["firstBatch"]) {
+    blocks.push_back(reply["command"]["limit"].get<int>() - 1);
+  }
+  // Alone seven; the third reader of the store, of another file, a third of fourteen (more where
+  // the server takes milliseconds to answer); at the end alone again.
+  ASSERT_EQ(blocks.size(), 6U);
+  const int shared = blocks[2];
+  EXPECT_GE(shared, 4);
+  EXPECT_LT(shared, 7);
+  EXPECT_EQ(blocks, (std::vector<int>{7, 1, shared, 8 - shared, 7, 2}));
+}
+
 // --- a guest in somebody's process
 // ----------------------------------------------------------------
 
