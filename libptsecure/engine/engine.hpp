@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -30,6 +31,10 @@ struct EngineLoadOptions {
   // torch.save of one); finished together with the source. Null = the program's own. Formats whose
   // programs don't take others: Status::unsupported.
   ByteSource* weights = nullptr;
+  // Unless empty, called before anything of the model's own runs (its library's initialisers, what
+  // it does to restore its state, its own operations on constants), maybe several times. What it
+  // throws is what finish() throws.
+  std::function<void()> before_code;
 };
 
 struct ModelDescription {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "libptsecure/beside.hpp"
 #include "libptsecure/crypto/block_digest.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/error.hpp"
@@ -20,7 +21,6 @@
 #include "libptsecure/package/payload.hpp"
 #include "libptsecure/package/plain_buffer.hpp"
 #include "libptsecure/package/progress_meter.hpp"
-#include "libptsecure/signals_blocked.hpp"
 
 namespace ptsecure {
 namespace {
@@ -445,9 +445,9 @@ void SealedPayload::stream(const std::function<void(std::uint64_t, ByteView)>& s
   }
   std::size_t half = 0;
   const auto open_ahead = [&](std::uint64_t first) {
-    const SignalsBlocked blocked;
-    return std::async([this, first, last = std::min(first + batch, count), run,
-                       &to = buffers[half]] { open_batch({first, last}, run, to); });
+    return beside([this, first, last = std::min(first + batch, count), run, &to = buffers[half]] {
+      open_batch({first, last}, run, to);
+    });
   };
   std::future<void> ahead = open_ahead(0);
   for (std::uint64_t first = 0; first < count; first += batch) {

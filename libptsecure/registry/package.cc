@@ -1,9 +1,9 @@
 #include <cstring>
 #include <future>
 
+#include "libptsecure/beside.hpp"
 #include "libptsecure/engine/loader.hpp"
 #include "libptsecure/registry/package_state.hpp"
-#include "libptsecure/signals_blocked.hpp"
 #include "libptsecure/value/v2_json.hpp"
 
 namespace ptsecure {
@@ -28,12 +28,6 @@ SecretBytes Package::State::unwrap(const PayloadEntry& entry, const CancelToken&
 
 namespace {
 
-template <typename Work>
-auto beside(Work work) {
-  const SignalsBlocked blocked;
-  return std::async(std::launch::async, std::move(work));
-}
-
 void require_runnable(const Manifest& manifest) {
   if (manifest.format != kOpaque) return;
   throw Error(Status::unsupported,
@@ -41,16 +35,10 @@ void require_runnable(const Manifest& manifest) {
                   " was published as opaque bytes and can't be loaded or run; decrypt it instead");
 }
 
-// A process's first model waits for libtorch to be opened and to set itself up, which takes longer
-// than fetching records, keys and the first block and reading the model's directory: so both at
-// once. libtorch has the calling thread, because memory that it takes is dearer on others.
-//
-// Opens the engine and sets it up for a format as soon as that is known. What goes wrong is told
-// where the engine is needed, after what is wrong with the model.
-void try_engine(const OpenOptions& options, std::future<std::string> format) noexcept {
+// What goes wrong is told where the engine is needed, after what is wrong with the model.
+void try_engine(const OpenOptions& options, const std::string& format) noexcept {
   try {
-    Engine& torch = torch_engine(options.torch_dir);
-    torch.prepare(format.get());
+    torch_engine(options.torch_dir).prepare(format);
   } catch (...) {
   }
 }
@@ -76,53 +64,27 @@ std::string Package::example_json() const {
 
 std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyring& keys,
                                          const OpenOptions& options) const {
-  return fetch(reference, keys, options, ReadConcern::linearizable, [](const Manifest&) {});
+  return fetch(reference, keys, options, ReadConcern::linearizable);
 }
 
 std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Keyring& keys,
                                             const OpenOptions& options) const {
   options.cancel.check();
   parse_device(options.device);  // a mistake is told before anything is fetched
-  struct Opening {
-    std::unique_ptr<Package> package;
-    Package::Loading loading;
-    std::future<void> confirmed;
-  };
-  const bool confirm_later = store_->linearizable_is_slow();
-  const auto work = [&](std::promise<std::string> format) {
-    Opening opening;
-    opening.package = fetch(reference, keys, options,
-                            confirm_later ? ReadConcern::majority : ReadConcern::linearizable,
-                            [&](const Manifest& manifest) { format.set_value(manifest.format); });
-    if (confirm_later) {
-      // All is fetched and loaded by what the majority has, and handed out only once it is known
-      // that nothing newer takes the key away.
-      opening.confirmed = beside([&state = *opening.package->state_, &options] {
+  if (!store_->linearizable_is_slow()) return fetch(reference, keys, options)->load(options);
+  // All is fetched and decrypted by what the majority has. Nothing of the model runs, and nothing
+  // is handed out, before it is known that nothing newer takes the key away.
+  const auto package = fetch(reference, keys, options, ReadConcern::majority);
+  const auto confirmed =
+      beside([&state = *package->state_, &options] {
         require_enabled(read_key(state.access(options.cancel), state.payload()), state.payload());
-      });
-    }
-    opening.loading = opening.package->begin_load(options);
-    return opening;
-  };
-  std::promise<std::string> format;
-  std::future<std::string> known = format.get_future();
-  Opening opening;
-  if (torch_engine_loaded()) {
-    opening = work(std::move(format));
-  } else {
-    // The promise is broken when the work ends before it knows.
-    auto opened = beside([&] { return work(std::move(format)); });
-    try_engine(options, std::move(known));
-    opening = opened.get();
-  }
-  auto model = opening.package->finish_load(options, std::move(opening.loading));
-  if (opening.confirmed.valid()) opening.confirmed.get();
-  return model;
+      }).share();
+  return package->load(options, [&confirmed] { confirmed.get(); });
 }
 
 std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyring& keys,
-                                         const OpenOptions& options, ReadConcern key_concern,
-                                         const Resolved& resolved) const {
+                                         const OpenOptions& options,
+                                         ReadConcern key_concern) const {
   auto state = std::make_unique<Package::State>();
   state->store = store_;
   state->pool = pool_;
@@ -130,7 +92,6 @@ std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyri
   state->keys = keys;
   const Access access = state->access(options.cancel);
   state->version = resolve(access, Reference::parse(reference), options.expected);
-  resolved(*state->version.manifest);
   state->key = read_key(access, state->payload(), nullptr, key_concern);
   require_enabled(state->key, state->payload());
   state->checked = Clock::now();
@@ -172,14 +133,15 @@ void Package::decrypt(const OpenOptions& options, ByteSpan out) const {
   source->finish();
 }
 
-Package::Loading Package::begin_load(const OpenOptions& options) const {
+Package::Loading Package::begin_load(const OpenOptions& options,
+                                     const std::function<void()>& before_code) const {
   const Manifest& manifest = *state_->version.manifest;
-  require_runnable(manifest);
   EngineLoadOptions load;
   load.format = manifest.format;
   load.device = parse_device(options.device);
   load.intra_op_threads = options.intra_op_threads;
   load.optimize = options.optimize;
+  load.before_code = before_code;
   Loading loading;
   OpenOptions program = options;
   if (manifest.shares_program()) program.progress = nullptr;  // of the version's own bytes alone
@@ -192,24 +154,23 @@ Package::Loading Package::begin_load(const OpenOptions& options) const {
   return loading;
 }
 
-std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
-  parse_device(options.device);
-  require_runnable(*state_->version.manifest);
-  if (torch_engine_loaded()) return finish_load(options, begin_load(options));
-  auto beginning = beside([&] { return begin_load(options); });
-  std::promise<std::string> format;
-  format.set_value(state_->version.manifest->format);
-  try_engine(options, format.get_future());
-  return finish_load(options, beginning.get());
+std::unique_ptr<EngineModel> Package::load_engine(const OpenOptions& options,
+                                                  const std::function<void()>& before_code) const {
+  if (torch_engine_loaded()) return begin_load(options, before_code).load->finish();
+  // A process's first model waits for libtorch to be opened and to set itself up, which takes
+  // longer than fetching the first block and reading the model's directory: so both at once.
+  // libtorch has the calling thread, because memory that it takes is dearer on others.
+  auto beginning = beside([&] { return begin_load(options, before_code); });
+  try_engine(options, manifest().format);
+  return beginning.get().load->finish();
 }
 
-std::shared_ptr<LoadedModel> Package::finish_load(const OpenOptions& options,
-                                                  Loading loading) const {
-  std::unique_ptr<EngineModel> engine;
-  {
-    const Loading ended = std::move(loading);  // gone before the model runs
-    engine = ended.load->finish();
-  }
+std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options,
+                                           const std::function<void()>& before_code) const {
+  parse_device(options.device);
+  require_runnable(manifest());
+  auto engine = load_engine(options, before_code);
+  if (before_code) before_code();
   auto model =
       std::shared_ptr<LoadedModel>(new LoadedModel(state_->version.manifest, std::move(engine)));
   if (options.warm_up_runs > 0) model->warm_up(options.warm_up_runs);

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 
 #include "libptsecure/crypto/secret.hpp"
@@ -12,6 +13,7 @@
 #include "libptsecure/registry/inspect.hpp"
 #include "libptsecure/registry/log.hpp"
 #include "libptsecure/registry/subjects.hpp"
+#include "libptsecure/signals_blocked.hpp"
 
 namespace ptsecure {
 namespace {
@@ -75,17 +77,23 @@ void commit(Store& store, const Reservation& reservation, const std::string& man
   }
 }
 
-// Sets a token once its time is up, unless it is destroyed before.
+// Sets a token once its time is up, unless it is destroyed before. Where the system has no thread
+// to give, the store's own time limit has to do.
 class TimeLimit {
  public:
-  explicit TimeLimit(std::chrono::milliseconds limit)
-      : thread_([this, limit](const std::stop_token& stop) {
-          std::mutex mutex;
-          std::unique_lock lock(mutex);
-          std::condition_variable_any ended;
-          if (!ended.wait_for(lock, stop, limit, [&] { return stop.stop_requested(); }))
-            token_.cancel();
-        }) {}
+  explicit TimeLimit(std::chrono::milliseconds limit) {
+    const SignalsBlocked blocked;
+    try {
+      thread_ = std::jthread([this, limit](const std::stop_token& stop) {
+        std::mutex mutex;
+        std::unique_lock lock(mutex);
+        std::condition_variable_any ended;
+        if (!ended.wait_for(lock, stop, limit, [&] { return stop.stop_requested(); }))
+          token_.cancel();
+      });
+    } catch (const std::system_error&) {
+    }
+  }
   const CancelToken& token() const { return token_; }
 
  private:

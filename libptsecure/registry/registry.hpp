@@ -126,7 +126,9 @@ class Package {
               const std::function<void(std::uint64_t pos, ByteView plain)>& sink) const;
   // The plaintext as a whole, in secret-free ordinary memory zeroed by the caller.
   void decrypt(const OpenOptions& options, ByteSpan out) const;
-  std::shared_ptr<LoadedModel> load(const OpenOptions& options) const;
+  // `before_code` is called before anything of the model's own runs, and throws what forbids that.
+  std::shared_ptr<LoadedModel> load(const OpenOptions& options,
+                                    const std::function<void()>& before_code = {}) const;
   // Puts this version's weights under the program of a model that is open, which must be the same
   // program, and returns the model as this version. `running` answers with the new weights too.
   std::shared_ptr<LoadedModel> swap_into(const LoadedModel& running,
@@ -142,12 +144,13 @@ class Package {
   // A model that the engine has begun to load. With weights of its own, the program is that which
   // it shares.
   struct Loading {
-    std::unique_ptr<SealedSource> program;  // assigned to only while empty
+    std::unique_ptr<SealedSource> program;
     std::unique_ptr<SealedSource> weights;
     std::unique_ptr<EngineLoad> load;  // reads from both
   };
-  Loading begin_load(const OpenOptions& options) const;
-  std::shared_ptr<LoadedModel> finish_load(const OpenOptions& options, Loading loading) const;
+  Loading begin_load(const OpenOptions& options, const std::function<void()>& before_code) const;
+  std::unique_ptr<EngineModel> load_engine(const OpenOptions& options,
+                                           const std::function<void()>& before_code) const;
   // Of the version's own payload, or of another that its manifest lists.
   std::unique_ptr<SealedSource> open_source(const OpenOptions& options) const;
   std::unique_ptr<SealedSource> open_source(const PayloadEntry& payload,
@@ -284,11 +287,8 @@ class Registry {
                               const OpenOptions& options, const CheckSink& check) const;
 
  private:
-  // Told of the verified manifest, before the rest is fetched.
-  using Resolved = std::function<void(const Manifest&)>;
   std::unique_ptr<Package> fetch(std::string_view reference, const Keyring& keys,
-                                 const OpenOptions& options, ReadConcern key_concern,
-                                 const Resolved& resolved) const;
+                                 const OpenOptions& options, ReadConcern key_concern) const;
   // Seals `input` as weights for the program of options.weights_of.
   std::uint64_t publish_weights(const std::string& name, PlainInput& input, const Keyring& keys,
                                 const PublishOptions& options) const;

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import DIGITS, PROGRAM, Command, shown_on
+from tests.cli.command import BUILD, DIGITS, PROGRAM, Command, shown_on
 
 MODEL = DIGITS / "digits.pt"
 SAMPLE = DIGITS / "sample.npy"
@@ -216,3 +216,17 @@ def test_opening_holds_the_model_and_a_window(command: Command, tmp_path: Path) 
     assert quickly < (300 + 64) * MIB
     # What isn't there can't be measured: the weights are in memory once.
     assert opened > 299 * MIB
+
+
+def test_does_without_threads(command: Command, tmp_path: Path) -> None:
+    """Slower, but nothing fails for want of them, and a failure still says why."""
+    alone = {"LD_PRELOAD": str(BUILD / "tests" / "cli_no_threads.so"), "OMP_NUM_THREADS": "1"}
+    command.ok("publish", MODEL, "digits", **alone)
+    wanted = command.ok("infer", "digits", "--input", SAMPLE)
+    assert command.ok("infer", "digits", "--input", SAMPLE, **alone) == wanted
+    command.ok("verify", "digits", **alone)
+    command.ok("decrypt", "digits", tmp_path / "plain.pt", **alone)
+    assert (tmp_path / "plain.pt").read_bytes() == MODEL.read_bytes()
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(MODEL.read_bytes()[:-1000])
+    assert "damaged.pt" in command.fails(1, "publish", damaged, "digits", **alone)

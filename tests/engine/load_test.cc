@@ -42,6 +42,35 @@ TEST(Load, ThatIsGivenUpLeavesNothingToDo) {
   EXPECT_EQ(source.finishes, 0);
 }
 
+// Loads with before_code, which forbids it; how often it was asked, and the status of the failure.
+std::pair<int, Status> load_forbidden(const std::string& name, Optimize optimize) {
+  ByteSourceDouble source(model_bytes(name));
+  int asked = 0;
+  EngineLoadOptions options = torchscript_options();
+  options.optimize = optimize;
+  options.before_code = [&asked] {
+    ++asked;
+    throw Error(Status::revoked, "forbidden");
+  };
+  Status status = Status::ok;
+  try {
+    load(source, options);
+  } catch (const Error& error) {
+    status = error.status();
+  }
+  EXPECT_EQ(source.pending(), 0U);
+  return {asked, status};
+}
+
+TEST(Load, AsksBeforeTheModelRestoresItsState) {
+  EXPECT_EQ(load_forbidden("set_state", Optimize::none), std::pair(1, Status::revoked));
+}
+
+TEST(Load, AsksBeforeItWorksOnConstants) {
+  EXPECT_EQ(load_forbidden("linear", Optimize::freeze), std::pair(1, Status::revoked));
+  EXPECT_EQ(load_forbidden("linear", Optimize::none), std::pair(0, Status::ok));
+}
+
 TEST(Load, ThatOnlyDescribesBeginsNothing) {
   ByteSourceDouble source(model_bytes("resnet18_scripted"));
   EngineLoadOptions options = torchscript_options();

@@ -61,6 +61,16 @@ TEST_F(OpenBeside, RefusesAKeyThatOnlyTheLinearizableReadFindsDisabled) {
   EXPECT_EQ(error_of([&] { registry_->fetch("linear", keys_, {}); }).first, Status::revoked);
 }
 
+TEST_F(OpenBeside, RunsNothingBeforeTheLinearizableReadAllowsIt) {
+  OpenOptions options;
+  options.warm_up_runs = 1;
+  const auto open = [&] { registry_->open("linear", keys_, options); };
+  const auto [status, message] = error_of(open);
+  EXPECT_EQ(status, Status::invalid_argument) << "no sample was published: " << message;
+  registry_->set_key_status("linear", KeyStatus::disabled, "leaked", keys_, {});
+  EXPECT_EQ(error_of(open).first, Status::revoked) << "the warm-up isn't reached";
+}
+
 }  // namespace
 }  // namespace ptsecure::testing
 

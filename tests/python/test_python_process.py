@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -311,8 +312,9 @@ def test_a_bar_on_a_terminal_and_nowhere_else(prepared: tuple[str, str, str]) ->
     assert quiet.stderr == b""
 
 
-def test_a_first_open_tells_of_its_progress(prepared: tuple[str, str, str]) -> None:
-    """On the caller's thread, although others fetch and decrypt meanwhile."""
+@pytest.fixture(scope="module")
+def wide(prepared: tuple[str, str, str]) -> None:
+    """A model in the store whose tensors are decrypted while libtorch sets itself up."""
     python(
         """
         import io
@@ -325,6 +327,11 @@ def test_a_first_open_tells_of_its_progress(prepared: tuple[str, str, str]) -> N
         """,
         prepared,
     )
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_first_open_tells_of_its_progress(prepared: tuple[str, str, str]) -> None:
+    """On the caller's thread, although others fetch and decrypt meanwhile."""
     lines = python(
         """
         import threading
@@ -337,6 +344,58 @@ def test_a_first_open_tells_of_its_progress(prepared: tuple[str, str, str]) -> N
         prepared,
     )
     assert lines == ["True True True", "True"]
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("place", ["begin", "middle", "end"])
+def test_a_first_open_of_a_damaged_model(
+    prepared: tuple[str, str, str], tmp_path: Path, place: str
+) -> None:
+    """Fails as any open does, and leaves the process as it was."""
+    store = shutil.copytree(prepared[1], tmp_path / "store")
+    payload = max(store.glob("**/wide/**/*"), key=lambda path: path.stat().st_size)
+    size = payload.stat().st_size
+    with payload.open("r+b") as file:
+        file.seek({"begin": 100, "middle": size // 2, "end": size - 1}[place])
+        [byte] = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+    lines = python(
+        """
+        for name in ("wide", "none"):
+            try:
+                store.load(name, keys)
+            except ptsecure.Error as error:
+                print(type(error).__name__, getattr(error, "name", ""))
+        print(store.load("digits", keys)(images).argmax(1).tolist())
+        """,
+        (prepared[0], str(store), prepared[2]),
+    )
+    assert lines == ["CorruptError wide", "NotFoundError none", "[2, 3, 4, 5, 6, 7, 8, 9]"]
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_first_open_that_is_given_up(prepared: tuple[str, str, str]) -> None:
+    lines = python(
+        """
+        import threading
+
+        def give_up(done, total):
+            raise ZeroDivisionError
+
+        before = threading.active_count()
+        for name in ("wide", "digits"):
+            try:
+                store.load(name, keys, progress=give_up)
+            except ZeroDivisionError:
+                print("given up")
+        print(threading.active_count() == before)
+        print(store.load("digits", keys)(images).argmax(1).tolist())
+        print(store.load("wide", keys).manifest.name)
+        """,
+        prepared,
+    )
+    assert lines == ["given up", "given up", "True", "[2, 3, 4, 5, 6, 7, 8, 9]", "wide"]
 
 
 def test_the_command_is_the_native_one(prepared: tuple[str, str, str]) -> None:

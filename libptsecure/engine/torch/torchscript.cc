@@ -241,7 +241,9 @@ class TorchscriptLoad final : public EngineLoad {
     return false;
   }
 
+  // Whatever the model does to restore its state is done here.
   void load_at_once() {
+    if (options_.before_code) options_.before_code();
     adapter_ = std::make_shared<ReadAdapter>(source_, *archive_, /*defer_tensors=*/false);
     try {
       load_module();
@@ -357,6 +359,7 @@ std::unique_ptr<EngineModel> TorchscriptLoad::finish() {
   try {
     auto common = describe(module, options_);
     if (options_.optimize != Optimize::none && !options_.inspect_only) {
+      if (options_.before_code) options_.before_code();
       module = optimized(module, common->description, options_.optimize);
       common = describe(module, options_);
     }
