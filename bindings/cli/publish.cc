@@ -135,7 +135,7 @@ void add_publish(CLI::App& app, Common& common) {
       "torchscript or aotinductor (found out when left off), or opaque: any bytes, never run");
   verb->add_option("--weights-of", arguments->weights_of,
                    "REF of a compiled version: MODEL is weights for its program (safetensors, or "
-                   "torch.save(dict(state_dict))), which the new version shares");
+                   "torch.save(model.state_dict(), ...)), which the new version shares");
   verb->callback(
       [&common, arguments] { common.run = [&common, arguments] { publish(common, *arguments); }; });
 }

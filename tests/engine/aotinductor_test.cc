@@ -159,6 +159,31 @@ TEST(Aotinductor, CodeLiesInSealedMemoryThatNoChildInherits) {
   EXPECT_GE(found, 1);
 }
 
+std::size_t libraries_in_memory() {
+  std::set<std::string> mapped;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    const bool code = line.find(" r-xp ") != std::string::npos;
+    if (code && line.find("memfd:ptsecure") != std::string::npos) mapped.insert(line);
+  }
+  return mapped.size();
+}
+
+TEST(Aotinductor, AsksBeforeItMapsCode) {
+  load_package("dense");  // libtorch's part of it
+  const std::size_t before = libraries_in_memory();
+  const std::size_t descriptors = open_descriptors();
+  EngineLoadOptions options = package_options();
+  options.before_code = [] { throw Error(Status::revoked, "forbidden"); };
+  ByteSourceDouble source(package_bytes("fresh"));
+  EXPECT_EQ(error_of([&] { load(source, options); }).first, Status::revoked);
+  EXPECT_EQ(source.pending(), 0U);
+  EXPECT_EQ(libraries_in_memory(), before);
+  EXPECT_EQ(open_descriptors(), descriptors);
+  load_package("fresh");
+  EXPECT_EQ(libraries_in_memory(), before + 1);
+}
+
 TEST(Aotinductor, InputsAreCheckedBeforeCompiledCodeReadsThem) {
   const auto model = load_package("dense");
   const auto call = [&](Value x, Value extra) {
@@ -192,6 +217,54 @@ TEST(Aotinductor, InputsAreCheckedBeforeCompiledCodeReadsThem) {
       EXPECT_EQ(error.first, Status::invalid_input);
     }
   }
+}
+
+Tensor zeros(const Dims& shape) {
+  std::size_t elements = 1;
+  for (std::size_t i = 0; i < shape.size(); ++i) elements *= static_cast<std::size_t>(shape[i]);
+  return make_tensor(DType::float32, shape, std::string(elements * 4, '\0'));
+}
+
+TEST(Aotinductor, InputsThatDoNotBelongTogetherAreRefused) {
+  const auto model = load_package("inputs");
+  expect_close(*model, package_calls("inputs"));
+  const auto call = [&](std::int64_t x, std::int64_t y, std::int64_t z) {
+    const ValueVector arguments{zeros({x, 8}), zeros({y, 8}), zeros({z, 3}), zeros({8})};
+    return error_of([&] { model->infer("forward", arguments); });
+  };
+  const std::vector<std::pair<std::pair<Status, std::string>, std::string>> cases = {
+      {call(6, 4, 12), "takes 6 in dimension 0"},
+      {call(4, 6, 8), "takes 4 in dimension 0"},
+      {call(6, 6, 6), "takes 12 in dimension 0"},
+      {call(6, 6, 13), "takes 12 in dimension 0"},
+      {call(3, 3, 6), "at least 4"},
+      {call(65, 65, 130), "at most 64"},
+      {call(1, 64, 128), "at least 4"},
+  };
+  for (const auto& [error, expected] : cases) {
+    EXPECT_EQ(error.first, Status::invalid_input);
+    EXPECT_NE(error.second.find(expected), std::string::npos) << error.second;
+  }
+  EXPECT_EQ(call(4, 4, 8).second, "no error");
+}
+
+TEST(Aotinductor, ThePackageMayAskForTwoRows) {
+  const auto calls = package_calls("dense");
+  ASSERT_EQ(arguments_of(calls[1])[0].get<Tensor>().shape[0], 1);
+  const auto model = load_package("least");
+  EXPECT_EQ(far(decode(calls[0]["result"]), model->infer("forward", arguments_of(calls[0]))), "");
+  const auto [status, message] = error_of([&] { model->infer("forward", arguments_of(calls[1])); });
+  EXPECT_EQ(status, Status::invalid_input);
+  EXPECT_NE(message.find("at least 2"), std::string::npos) << message;
+}
+
+TEST(Aotinductor, AnInputThatTheModelChangesIsCopied) {
+  const auto model = load_package("inputs");
+  const auto calls = package_calls("inputs");
+  const ValueVector arguments = arguments_of(calls[0]);
+  const std::string before = bytes_of(arguments[3].get<Tensor>());
+  EXPECT_EQ(far(decode(calls[0]["result"]), model->infer("forward", arguments)), "");
+  EXPECT_EQ(bytes_of(arguments[3].get<Tensor>()), before);
 }
 
 TEST(Aotinductor, StridedInputsAreLaidOutAsTheCodeExpects) {
@@ -272,6 +345,7 @@ INSTANTIATE_TEST_SUITE_P(
                    "but the program was compiled with Float[16,8]"},
         BadPackage{"pickled_beyond", Status::invalid_model, "reaches beyond"},
         BadPackage{"pickled_missing", Status::invalid_model, "weight_0"},
+        BadPackage{"pickled_short", Status::invalid_model, "beyond the bytes that belong to it"},
         BadPackage{"exported", Status::invalid_model, "no compiled model"}),
     [](const auto& test) { return std::string(test.param.name); });
 

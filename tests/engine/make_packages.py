@@ -111,6 +111,9 @@ def compile_packages(out: Path) -> None:
         exported, package_path=str(out / "counter.pt2"), inductor_configs=configs
     )
     answers("counter", counter, [([torch.randn(4)], {"step": step}) for _ in range(3)])
+    write_safetensors(out / "counter_weights.safetensors", {"weight": counter.weight})
+    compile_inputs(out, blob, answers)
+    compile_sequential(out, blob, answers)
     compile_operators(out, blob, answers)
     pickle_weights(out, dense)
     torch.save(dense.state_dict(), out / "dense_weights.pt")
@@ -118,8 +121,52 @@ def compile_packages(out: Path) -> None:
         for parameter in dense.parameters():
             parameter.mul_(-0.5)
     torch.save(dict(dense.state_dict()), out / "tuned_weights.pt")
+    short_record(out / "tuned_weights.pt", out / "short_weights.pt")
     write_safetensors(out / "tuned_weights.safetensors", dense.state_dict())
     answers("tuned", dense, calls)
+
+
+def compile_inputs(out: Path, configs: dict[str, Any], answers: Callable[..., None]) -> None:
+    """Inputs that belong together, of at least four rows, one of which is changed."""
+    import torch
+    from torch import Tensor, nn
+
+    class Inputs(nn.Module):
+        def forward(self, x: Tensor, y: Tensor, z: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+            cache.add_(x[3])
+            return x * y + cache, z[: x.shape[0]] * 2
+
+    def example(rows: int) -> tuple[Tensor, ...]:
+        return torch.randn(rows, 8), torch.randn(rows, 8), torch.randn(2 * rows, 3), torch.randn(8)
+
+    rows = torch.export.Dim("rows", min=4, max=64)
+    exported = torch.export.export(
+        Inputs(), example(6), dynamic_shapes=({0: rows}, {0: rows}, {0: 2 * rows}, None)
+    )
+    torch._inductor.aoti_compile_and_package(
+        exported, package_path=str(out / "inputs.pt2"), inductor_configs=configs
+    )
+    answers("inputs", Inputs(), [(list(example(n)), {}) for n in (6, 4, 64)])
+
+
+def compile_sequential(out: Path, configs: dict[str, Any], answers: Callable[..., None]) -> None:
+    """AOTInductor doesn't say that its weights, whose names begin with digits, are parameters."""
+    import torch
+    from torch import nn
+
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)).eval()
+    rows = torch.export.Dim("rows", min=1, max=64)
+    exported = torch.export.export(model, (torch.randn(3, 8),), dynamic_shapes=({0: rows},))
+    torch._inductor.aoti_compile_and_package(
+        exported, package_path=str(out / "sequential.pt2"), inductor_configs=configs
+    )
+    answers("sequential", model, [([torch.randn(n, 8)], {}) for n in (3, 1)])
+    weights = model.state_dict()
+    write_safetensors(out / "sequential_weights.safetensors", weights)
+    # Parameters, as a state_dict has them with keep_vars.
+    torch.save(model.state_dict(keep_vars=True), out / "sequential_weights.pt")
+    del weights["0.weight"]
+    write_safetensors(out / "sequential_without_one.safetensors", weights)
 
 
 def compile_operators(out: Path, configs: dict[str, Any], answers: Callable[..., None]) -> None:
@@ -215,6 +262,13 @@ def write(path: Path, content: dict[str, bytes]) -> None:
             archive.writestr(name, data)
 
 
+def short_record(path: Path, target: Path) -> None:
+    """A torch.save whose first tensor has a record of four bytes, whatever its pickle says."""
+    content = records(path)
+    name = next(name for name in content if name.endswith("/data/0"))
+    write(target, content | {name: content[name][:4]})
+
+
 def make_several(out: Path) -> None:
     """Two models in one package; each folder as PyTorch's packager lays it out."""
     content = records(out / "dense.pt2")
@@ -294,6 +348,10 @@ def make_bad(out: Path) -> None:
     variant("slip", lambda content: content.update({"dense/../../evil.so": b"x"}))
     variant("absolute", lambda content: content.update({"dense//etc/evil.so": b"x"}))
     so = name_of(dense, ".so")
+    least = json.loads(dense[about]) | {"PTSECURE_LEAST": "[[2, 1], [1]]"}
+    write(out / "least.pt2", dense | {about: json.dumps(least).encode()})
+    # Runs as the other does, and is another library to the loader.
+    write(out / "fresh.pt2", dense | {so: dense[so] + bytes(16)})
     variant("two_libraries", lambda content: content.update({so[:-3] + "2.so": content[so]}))
     version = name_of(dense, "archive_version")
     variant("version", lambda content: content.update({version: b"7"}))
@@ -314,6 +372,16 @@ def make_bad(out: Path) -> None:
 
     variant("pickled_beyond", beyond, "pickled")
     variant("pickled_missing", without("weights/weight_0"), "pickled")
+
+    def short_pickle(content: dict[str, bytes]) -> None:
+        name = name_of(content, "weights/weight_0")
+        with tempfile.TemporaryDirectory() as scratch:
+            whole, cut = Path(scratch) / "whole", Path(scratch) / "cut"
+            whole.write_bytes(content[name])
+            short_record(whole, cut)
+            content[name] = cut.read_bytes()
+
+    variant("pickled_short", short_pickle, "pickled")
 
 
 def foreign_library() -> bytes:

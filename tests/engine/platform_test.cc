@@ -105,9 +105,114 @@ TEST(CallSpec, WhatIsNoSpecIsRefused) {
 
 TEST(GeneratedSource, WhatItDoesNotSayIsNotGuessed) {
   EXPECT_FALSE(read_input_rules("nothing", 1).has_value());
-  EXPECT_TRUE(read_input_rules("nothing", 0)->empty());
+  EXPECT_TRUE(read_input_rules("nothing", 0)->tensors.empty());
   EXPECT_THROW(read_constant_rules("nothing", 1), Error);
   EXPECT_TRUE(read_constant_rules("nothing", 0).empty());
+}
+
+// The source of a model with float inputs a, b, c, whose shapes are given, free extents as "?", and
+// the code of its run.
+std::string source_of(const std::vector<std::string>& inputs, const std::string& run) {
+  std::string source;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const std::string name(1, static_cast<char>('a' + i));
+    source += "static void check_input_" + std::to_string(i) + "(\n    ConstantHandle " + name +
+              " = ConstantHandle(input_handles[" + std::to_string(i) +
+              "]);\n    _expected_dtype = aoti_torch_dtype_float32();\n";
+    for (std::size_t axis = 0; axis < inputs[i].size(); ++axis) {
+      const std::string at = " at " + std::to_string(axis) + ", ";
+      source +=
+          inputs[i][axis] == '?'
+              ? "dim value is too small" + at + "expected it to be >= 2, \n"
+              : "unmatched dim value" + at + "expected: " + inputs[i].substr(axis, 1) + ", \n";
+    }
+    source += "\n}\n";
+  }
+  return source + "void Model::run_impl(\n" + run + "\n} // AOTInductorModel::run_impl\n";
+}
+
+// What a call with inputs of these shapes is told: "" or "input axis expected".
+std::string mismatch(const InputRules& rules,
+                     const std::vector<std::vector<std::int64_t>>& shapes) {
+  const auto found = rules.relations.check(
+      [&](std::size_t input, std::size_t axis) { return shapes.at(input).at(axis); });
+  if (!found) return "";
+  return std::to_string(found->input) + " " + std::to_string(found->axis) + " " +
+         (found->expected ? std::to_string(*found->expected) : "?");
+}
+
+TEST(GeneratedSource, FreeExtentsBelongTogetherAsTheCodeSays) {
+  const auto rules = read_input_rules(
+      source_of({"?8", "?8", "??"},
+                "int64_t s1 = a_size[0];\nint64_t s9 = s1;\nint64_t s2 = c_size[1];\n"
+                "assert_size_stride(b, {s9, 8L}, {8L, 1L});\n"
+                "assert_size_stride(c, {2L*s1 + (-1L), s2}, {s2, 1L});"),
+      3);
+  ASSERT_TRUE(rules);
+  EXPECT_EQ(mismatch(*rules, {{5, 8}, {5, 8}, {9, 7}}), "");
+  EXPECT_EQ(mismatch(*rules, {{5, 8}, {1, 8}, {9, 7}}), "1 0 5");
+  EXPECT_EQ(mismatch(*rules, {{5, 8}, {5, 8}, {10, 7}}), "2 0 9");
+}
+
+TEST(GeneratedSource, ASymbolThatNoInputIsAloneIsSolvedFor) {
+  const auto rules =
+      read_input_rules(source_of({"?", "?"},
+                                 "int64_t s1 = c10::div_floor_integer(a_size[0], 3L);\n"
+                                 "assert_size_stride(a, {3L*s1}, {1L});\n"
+                                 "assert_size_stride(b, {s1 + 1L}, {1L});"),
+                       2);
+  ASSERT_TRUE(rules);
+  EXPECT_EQ(mismatch(*rules, {{12}, {5}}), "");
+  EXPECT_EQ(mismatch(*rules, {{12}, {4}}), "1 0 5");
+  EXPECT_EQ(mismatch(*rules, {{13}, {5}}), "0 0 ?");
+}
+
+TEST(GeneratedSource, ExtentsThatCannotBeComparedAreRefused) {
+  const std::string bound = "int64_t s1 = a_size[0];\n";
+  for (const char* run :
+       {"assert_size_stride(b, {s1 / 2L}, {1L});", "assert_size_stride(b, {s2*s3}, {1L});",
+        "assert_size_stride(b, {std::max(s1, 2L)}, {1L});", "assert_size_stride(b, {}, {1L});",
+        "assert_size_stride(b, {s1 +}, {1L});", "assert_size_stride(b, {((s1}, {1L});",
+        "kernel((const float*)(b.data_ptr()));"}) {
+    EXPECT_THROW(read_input_rules(source_of({"?", "?"}, bound + run), 2), Error) << run;
+  }
+  const std::string deep(10000, '(');
+  EXPECT_THROW(
+      read_input_rules(
+          source_of({"?", "?"}, bound + "assert_size_stride(b, {" + deep + "}, {1L});"), 2),
+      Error);
+  // One that is only let go or returned is as it is.
+  for (const char* run : {"", "b.reset();", "output_handles[0] = b.release();"}) {
+    EXPECT_EQ(mismatch(*read_input_rules(source_of({"?", "?"}, bound + run), 2), {{5}, {7}}), "");
+  }
+}
+
+TEST(GeneratedSource, NumbersThatOverflowMatchNothing) {
+  const auto rules = read_input_rules(source_of({"?", "?"},
+                                                "int64_t s1 = a_size[0];\n"
+                                                "assert_size_stride(b, {s1*s1*s1*s1}, {1L});"),
+                                      2);
+  ASSERT_TRUE(rules);
+  EXPECT_EQ(mismatch(*rules, {{3}, {81}}), "");
+  EXPECT_EQ(mismatch(*rules, {{1000000}, {81}}), "1 0 ?");
+}
+
+TEST(GeneratedSource, InputsThatTheCodeMayChangeAreKnown) {
+  const auto written = [](const std::string& run) {
+    return read_input_rules(source_of({"4"}, run), 1)->tensors.at(0).written;
+  };
+  for (const char* run :
+       {"auto a = std::move(inputs[0]);\na.reset();", "kernel((const float*)(a.data_ptr()), buf);",
+        "CHECK(aoti_torch_cpu_addmm_out(buf0, bias, a, w, 1L, 1L));",
+        "if (x) { assert_size_stride(a, {4L}, {1L}, \"input\"); }"}) {
+    EXPECT_FALSE(written(run)) << run;
+  }
+  for (const char* run :
+       {"kernel((const float*)(a.data_ptr()), (float*)(a.data_ptr()));",
+        "CHECK(aoti_torch_proxy_executor_call_function(proxy, 0, 0, {}.data(), 1, {a}));",
+        "auto var_0 = wrap(reinterpret_tensor_wrapper(a, 1, s, t, 0L));"}) {
+    EXPECT_TRUE(written(run)) << run;
+  }
 }
 
 // Whether a constant of no known type is taken for one that this statement may change.

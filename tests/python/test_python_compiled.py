@@ -1,10 +1,13 @@
 """Exported programs compiled while they are published, and weights that change under them."""
 
 import copy
+import io
 import json
+import platform
 import stat
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -254,3 +257,32 @@ def test_what_the_package_says_of_itself(program: ExportedProgram) -> None:
 
     metadata = _settings(program)["aot_inductor.metadata"]
     assert json.loads(metadata["PTSECURE_INPUTS"]) == ["x"]
+    assert json.loads(metadata["PTSECURE_LEAST"]) == [[1, 1], [1]]
+
+
+def test_two_rows_are_asked_for_where_two_are_needed() -> None:
+    from ptsecure.compiled import _least_extents
+
+    class SecondRow(nn.Module):
+        def forward(self, x: Tensor, y: dict[str, Tensor]) -> Tensor:
+            return x[1] + y["z"]
+
+    rows, more = torch.export.Dim("rows", min=2), torch.export.Dim("more", min=1)
+    exported = torch.export.export(
+        SecondRow(),
+        (torch.ones(3, 4), {"z": torch.ones(5, 4)}),
+        dynamic_shapes={"x": {0: rows}, "y": {"z": {0: more}}},
+    )
+    assert _least_extents(exported) == [[2, 1], [1, 1]]
+
+
+def test_compiled_for_what_the_package_says_it_needs(
+    published: ptsecure.Store, keys: ptsecure.Keyring
+) -> None:
+    """Not for all that the compiling machine has, of which the package says nothing."""
+    with zipfile.ZipFile(io.BytesIO(published.fetch("affine", keys).decrypt())) as package:
+        [name] = [each for each in package.namelist() if each.endswith(".wrapper.cpp")]
+        source = package.read(name).decode()
+    command = next(line for line in source.splitlines() if " -march=" in line)
+    march = "x86-64-v3" if platform.machine() == "x86_64" else "native"
+    assert f" -march={march} " in command

@@ -11,6 +11,7 @@ precompiled in `torchinductor_*`. The finished package is held in memory.
 
 import io
 import json
+import platform
 import shutil
 import sys
 import tempfile
@@ -58,6 +59,36 @@ def _input_names(program: "torch.export.ExportedProgram") -> list[str]:
     return list(names[: len(args)])
 
 
+def _least_extents(program: "torch.export.ExportedProgram") -> list[list[int]]:
+    """Of each tensor that forward takes. The generated code says 2 of what may be 0 or 1 too."""
+    import torch
+
+    given = set(program.graph_signature.user_inputs)
+    least = []
+    for node in program.graph.nodes:
+        value = node.meta.get("val")
+        if node.op != "placeholder" or node.name not in given or not hasattr(value, "shape"):
+            continue
+        extents = []
+        for extent in value.shape:
+            known = None
+            if isinstance(extent, torch.SymInt):
+                known = program.range_constraints.get(extent.node.expr)
+            extents.append(max(1, int(known.lower)) if known is not None else 1)
+        least.append(extents)
+    return least
+
+
+def _march() -> str | None:
+    """The processor to compile for: what AOTI_CPU_ISA tells openers of, and not all that this one
+    has, as torch would have it."""
+    from torch._inductor.cpu_vec_isa import pick_vec_isa
+
+    if platform.machine() != "x86_64":
+        return None
+    return "x86-64-v3" if pick_vec_isa() else "x86-64"
+
+
 def _settings(program: "torch.export.ExportedProgram") -> dict[str, Any]:
     import torch
 
@@ -70,7 +101,9 @@ def _settings(program: "torch.export.ExportedProgram") -> dict[str, Any]:
         "aot_inductor.metadata": {
             "PTSECURE_TORCH_VERSION": torch.__version__,
             "PTSECURE_INPUTS": json.dumps(_input_names(program)),
+            "PTSECURE_LEAST": json.dumps(_least_extents(program)),
         },
+        "cpp.march": _march(),
         # Worker processes would outlive the folder that they write to.
         "compile_threads": 1,
     }

@@ -395,7 +395,7 @@ typedef struct pts_publish_options {
                                NULL = none */
   const char* weights_of;   /* a reference to a compiled version: what is published is then weights
                                for its program, which both versions share in the store: safetensors,
-                               or torch.save(dict(state_dict)), checked by name, shape and datatype.
+                               or torch.save(state_dict), checked by name, shape and datatype.
                                The keyring must open that version; NULL = a whole model */
 } pts_publish_options;
 

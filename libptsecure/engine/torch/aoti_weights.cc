@@ -3,7 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_strided.h>
 #include <caffe2/serialize/inline_container.h>
-#include <torch/csrc/jit/serialization/import_read.h>
+#include <torch/csrc/jit/serialization/unpickler.h>
 
 #include <algorithm>
 #include <array>
@@ -24,6 +24,8 @@
 
 namespace ptsecure::torch_plugin {
 namespace {
+
+using caffe2::serialize::PyTorchStreamReader;
 
 [[noreturn]] void invalid(const std::string& message) {
   throw Error(Status::invalid_model, message);
@@ -85,6 +87,10 @@ at::Tensor view_of(const c10::Storage& storage, std::uint64_t base, const Consta
   return tensor;
 }
 
+bool wanted(const ConstantRule& rule, AotiWeights::Which which) {
+  return !rule.folded && (which == AotiWeights::Which::all || rule.optional);
+}
+
 void require_plain(const ConstantRule& rule) {
   if (rule.plain) return;
   throw Error(Status::unsupported,
@@ -93,14 +99,58 @@ void require_plain(const ConstantRule& rule) {
                   "compile the model with aot_inductor.package_constants_in_so=True");
 }
 
+using RecordSizes = std::unordered_map<const void*, std::size_t>;
+
+// libtorch takes the size of a tensor's memory from the pickle, however little the record has.
+void require_whole(const c10::IValue& value, const RecordSizes& sizes, const std::string& what) {
+  value.visit([&](const c10::IValue& each) {
+    if (!each.isTensor() || !each.toTensor().defined() || !each.toTensor().has_storage()) {
+      return false;
+    }
+    const c10::Storage& storage = each.toTensor().storage();
+    const auto found = sizes.find(storage.data());
+    if (storage.nbytes() > (found == sizes.end() ? 0 : found->second)) {
+      invalid(what + " is damaged: a tensor reaches beyond the bytes that belong to it");
+    }
+    return false;
+  });
+}
+
+// The value of a pickle whose tensors' bytes are records of the archive.
+c10::IValue unpickle(std::string_view text, PyTorchStreamReader& reader, const std::string& what) {
+  RecordSizes sizes;
+  const auto read_text = [text](char* out, std::size_t n) mutable {
+    n = std::min(n, text.size());
+    std::copy_n(text.data(), n, out);
+    text.remove_prefix(n);
+    return n;
+  };
+  const auto read_tensor = [&](const std::string& name) {
+    auto [data, size] = reader.getRecord("data/" + name);
+    sizes[data.get()] = size;
+    return std::move(data);
+  };
+  torch::jit::Unpickler unpickler(read_text, nullptr, nullptr, read_tensor, at::Device(at::kCPU));
+  unpickler.set_version(reader.version());
+  c10::IValue value = unpickler.parse_ivalue();
+  require_whole(value, sizes, what);
+  return value;
+}
+
 // What torch.save wrote, tensors read straight into their own memory.
 c10::IValue read_saved(ByteSource& source, const std::string& what) {
   const Archive archive(source);
+  const Record* pickle = archive.find("data.pkl");
+  if (pickle == nullptr) invalid(what + " is no torch.save: it has no data.pkl");
+  const std::string text = read_record(source, *pickle);
   const auto adapter = std::make_shared<ReadAdapter>(source, archive, /*defer_tensors=*/false);
   try {
-    caffe2::serialize::PyTorchStreamReader reader(adapter);
-    return torch::jit::readArchiveAndTensors("data", "", "", std::nullopt, std::nullopt,
-                                             at::Device(at::kCPU), reader);
+    PyTorchStreamReader reader(adapter);
+    const auto plain = ordered_dict_as_dict(text);
+    if (!plain) return unpickle(text, reader, what);
+    return unpickle(*plain, reader, what).toTupleRef().elements().at(1);
+  } catch (const Error&) {
+    throw;
   } catch (...) {
     adapter->rethrow_source_error();
     try {
@@ -123,8 +173,7 @@ at::Tensor read_pickled_tensor(ByteSource& source, const Record& record) {
 using NamedTensors = std::unordered_map<std::string, at::Tensor>;
 
 NamedTensors read_state_dict(ByteSource& source) {
-  constexpr const char* kAdvice =
-      "; write safetensors, or torch.save(dict(model.state_dict()), path)";
+  constexpr const char* kAdvice = "; write safetensors, or torch.save(model.state_dict(), path)";
   {
     const Archive archive(source);
     const Record* pickle = archive.find("data.pkl");
@@ -230,19 +279,24 @@ bool AotiWeights::hold(const void* address) const {
   return after != ranges_.begin() && std::less<>()(at, std::prev(after)->end);
 }
 
-AotiWeights AotiWeights::of_runner(const AotiRunner& runner, std::span<const ConstantRule> rules) {
+AotiWeights AotiWeights::of_runner(const AotiRunner& runner, std::span<const ConstantRule> rules,
+                                   Which which) {
   const auto given = runner.extract_constants_map(/*use_inactive=*/false);
   std::vector<at::Tensor> tensors;
   for (const ConstantRule& rule : rules) {
+    if (!wanted(rule, which)) {
+      tensors.emplace_back();
+      continue;
+    }
     at::Tensor tensor;
     if (const auto found = given.find(rule.fqn); found != given.end()) tensor = found->second;
-    if (!tensor.defined() && !rule.folded) {
+    if (!tensor.defined()) {
       invalid("the weight " + rule.fqn +
               " is missing: the model was compiled without its weights; compile it with "
               "aot_inductor.package_constants_on_disk_format=\"binary_blob\", which keeps them in "
               "the package beside the library");
     }
-    tensors.push_back(rule.folded ? at::Tensor() : std::move(tensor));
+    tensors.push_back(std::move(tensor));
   }
   return AotiWeights(std::move(tensors));
 }
@@ -258,7 +312,8 @@ at::Tensor AotiWeights::begin_blob(ByteSource& source, const Record& record) {
 }
 
 AotiWeights AotiWeights::of_blob(ByteSource& source, const Record& record,
-                                 std::span<const ConstantRule> rules, at::Tensor whole) {
+                                 std::span<const ConstantRule> rules, Which which,
+                                 at::Tensor whole) {
   std::uint64_t total = 0;
   for (const ConstantRule& rule : rules) {
     if (rule.folded) continue;
@@ -269,27 +324,32 @@ AotiWeights AotiWeights::of_blob(ByteSource& source, const Record& record,
     invalid("the weights of the package have " + std::to_string(record.size) +
             " bytes, but the model was compiled with " + std::to_string(total));
   }
-  if (!whole.defined()) whole = begin_blob(source, record);
+  if (which == Which::all && !whole.defined()) whole = begin_blob(source, record);
+  const std::uint64_t begin = record_begin(source, record);
   std::vector<at::Tensor> tensors;
   std::uint64_t base = 0;
   for (const ConstantRule& rule : rules) {
-    if (rule.folded) {
+    if (!wanted(rule, which)) {
       tensors.emplace_back();
-      continue;
+    } else if (which == Which::all) {
+      tensors.push_back(view_of(whole.storage(), base, rule));
+    } else {
+      const at::Tensor bytes = at::empty({static_cast<std::int64_t>(rule.data_size)}, at::kByte);
+      tensors.push_back(view_of(bytes.storage(), 0, rule));
+      if (rule.data_size != 0) source.defer(begin + base, bytes.data_ptr(), rule.data_size);
     }
-    tensors.push_back(view_of(whole.storage(), base, rule));
-    base += rule.data_size;
+    if (!rule.folded) base += rule.data_size;
   }
   return AotiWeights(std::move(tensors));
 }
 
 AotiWeights AotiWeights::of_pickles(ByteSource& source, const Archive& archive,
-                                    const CompiledModel& model,
-                                    std::span<const ConstantRule> rules) {
+                                    const CompiledModel& model, std::span<const ConstantRule> rules,
+                                    Which which) {
   std::map<std::string, at::Tensor> read;  // by record: several weights may share one
   std::vector<at::Tensor> tensors;
   for (const ConstantRule& rule : rules) {
-    if (rule.folded) {
+    if (!wanted(rule, which)) {
       tensors.emplace_back();
       continue;
     }
@@ -315,9 +375,9 @@ AotiWeights AotiWeights::of_pickles(ByteSource& source, const Archive& archive,
 
 AotiWeights AotiWeights::of_package(ByteSource& source, const Archive& archive,
                                     const CompiledModel& model, std::span<const ConstantRule> rules,
-                                    at::Tensor whole) {
-  if (model.blob != nullptr) return of_blob(source, *model.blob, rules, std::move(whole));
-  return of_pickles(source, archive, model, rules);
+                                    Which which, at::Tensor whole) {
+  if (model.blob != nullptr) return of_blob(source, *model.blob, rules, which, std::move(whole));
+  return of_pickles(source, archive, model, rules, which);
 }
 
 AotiWeights AotiWeights::of_checkpoint(ByteSource& source, std::span<const ConstantRule> rules) {
@@ -329,7 +389,7 @@ AotiWeights AotiWeights::of_checkpoint(ByteSource& source, std::span<const Const
   std::vector<at::Tensor> tensors;
   for (const ConstantRule& rule : rules) {
     const auto tensor = found.find(rule.fqn);
-    if (rule.folded || (tensor == found.end() && !rule.parameter)) {
+    if (rule.folded || (tensor == found.end() && rule.optional)) {
       tensors.emplace_back();
       continue;
     }
@@ -349,13 +409,6 @@ AotiWeights AotiWeights::completed_by(const AotiWeights& others) const {
     if (!all[i].defined() && others.tensors_[i].defined()) all[i] = others.tensors_[i].clone();
   }
   return AotiWeights(std::move(all));
-}
-
-bool AotiWeights::complete(std::span<const ConstantRule> rules) const {
-  for (std::size_t i = 0; i < rules.size(); ++i) {
-    if (!rules[i].folded && !tensors_[i].defined()) return false;
-  }
-  return true;
 }
 
 AotiWeights AotiWeights::laid_out(std::span<const ConstantRule> rules) const {
@@ -386,12 +439,31 @@ AotiWeights AotiWeights::on(at::Device device, std::span<const ConstantRule> rul
   return AotiWeights(std::move(moved));
 }
 
-AotiWeights AotiWeights::with_own_state(std::span<const ConstantRule> rules) const {
+template <typename Chosen>
+AotiWeights AotiWeights::copies(std::span<const ConstantRule> rules, bool others,
+                                const Chosen& chosen) const {
   std::vector<at::Tensor> copied = tensors_;
   for (std::size_t i = 0; i < copied.size(); ++i) {
-    if (copied[i].defined() && rules[i].written) copied[i] = copied[i].clone();
+    if (!copied[i].defined()) continue;
+    if (chosen(rules[i])) {
+      copied[i] = copied[i].clone();
+    } else if (!others) {
+      copied[i].reset();
+    }
   }
   return AotiWeights(std::move(copied));
+}
+
+AotiWeights AotiWeights::with_own_state(std::span<const ConstantRule> rules) const {
+  return copies(rules, /*others=*/true, [](const ConstantRule& rule) { return rule.written; });
+}
+
+AotiWeights AotiWeights::copied(std::span<const ConstantRule> rules) const {
+  return copies(rules, /*others=*/true, [](const ConstantRule&) { return true; });
+}
+
+AotiWeights AotiWeights::optional_ones(std::span<const ConstantRule> rules) const {
+  return copies(rules, /*others=*/false, [](const ConstantRule& rule) { return rule.optional; });
 }
 
 AotiRunner::Constants AotiWeights::by_name(std::span<const ConstantRule> rules) const {

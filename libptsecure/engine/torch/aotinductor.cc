@@ -25,8 +25,10 @@ namespace {
 
 constexpr std::string_view kForward = "forward";
 constexpr std::string_view kMainModel = "model";
-// Written by those who compile for publishing: the names of forward's positional arguments.
+// Written by those who compile for publishing: the names of forward's positional arguments, and the
+// least extents of each tensor that it takes.
 constexpr const char* kInputNames = "PTSECURE_INPUTS";
+constexpr const char* kLeastExtents = "PTSECURE_LEAST";
 
 using Programs = std::vector<std::shared_ptr<CompiledProgram>>;
 
@@ -130,9 +132,7 @@ class AotinductorModel final : public EngineModel {
   AotiWeights read_weights(ByteSource& source) const {
     if (programs_.size() != 1) throw_several_models();
     const auto& rules = programs_.front()->info().constants;
-    AotiWeights weights = AotiWeights::of_checkpoint(source, rules);
-    if (weights.complete(rules)) return weights;
-    return weights.completed_by(programs_.front()->weights());
+    return AotiWeights::of_checkpoint(source, rules).completed_by(programs_.front()->defaults());
   }
 
   // In the order of programs_. What the program is in was checked when it was opened.
@@ -159,22 +159,39 @@ class AotinductorModel final : public EngineModel {
   std::shared_ptr<const Common> common_;
 };
 
+// A list of the package's metadata; empty when there is none.
+nlohmann::json list_of(const CompiledModel& model, const char* key) {
+  const auto found = model.metadata.find(key);
+  if (found == model.metadata.end()) return nlohmann::json::array();
+  auto list = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  return list.is_array() ? list : nlohmann::json::array();
+}
+
 std::vector<std::string> input_names(const CompiledModel& model) {
   std::vector<std::string> names;
-  const auto found = model.metadata.find(kInputNames);
-  if (found == model.metadata.end()) return names;
-  const auto list = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
-  if (!list.is_array()) return names;
-  for (const auto& name : list) {
+  for (const auto& name : list_of(model, kInputNames)) {
     if (name.is_string()) names.push_back(name.get<std::string>());
   }
   return names;
 }
 
+// They can only make the rules stricter.
+void apply_least_extents(const CompiledModel& model, std::vector<TensorRule>& rules) {
+  const nlohmann::json tensors = list_of(model, kLeastExtents);
+  for (std::size_t i = 0; i < std::min(tensors.size(), rules.size()); ++i) {
+    std::vector<std::int64_t>& least = rules[i].least;
+    for (std::size_t axis = 0; axis < std::min(tensors[i].size(), least.size()); ++axis) {
+      const auto& extent = tensors[i].is_array() ? tensors[i][axis] : tensors[i];
+      if (extent.is_number_integer())
+        least[axis] = std::max(least[axis], extent.get<std::int64_t>());
+    }
+  }
+}
+
 // A name for each tensor the code takes, for messages.
 std::vector<std::string> names_of_tensors(const ProgramInfo& info) {
   std::vector<std::string> names;
-  if (info.spec.input_leaves() == info.inputs.size()) {
+  if (info.spec.input_leaves() == info.inputs.tensors.size()) {
     for (const CallSpec::Argument& argument : info.spec.arguments()) {
       const bool alone = argument.tree.type == TreeNode::Type::leaf;
       names.insert(
@@ -183,14 +200,14 @@ std::vector<std::string> names_of_tensors(const ProgramInfo& info) {
     }
     return names;
   }
-  for (std::size_t i = 0; i < info.inputs.size(); ++i) {
+  for (std::size_t i = 0; i < info.inputs.tensors.size(); ++i) {
     names.push_back("tensor " + std::to_string(i) + " of the inputs of " + info.method);
   }
   return names;
 }
 
 MethodSpec describe(const ProgramInfo& info) {
-  const bool tensors_only = info.spec.input_leaves() == info.inputs.size();
+  const bool tensors_only = info.spec.input_leaves() == info.inputs.tensors.size();
   MethodSpec method{.name = info.method,
                     .inputs = info.spec.inputs(tensors_only),
                     .outputs = info.spec.outputs()};
@@ -198,8 +215,8 @@ MethodSpec describe(const ProgramInfo& info) {
   for (std::size_t i = 0; tensors_only && i < method.inputs.size(); ++i) {
     const TreeNode& tree = info.spec.arguments()[i].tree;
     if (tree.type == TreeNode::Type::leaf) {
-      method.inputs[i].dtype = info.inputs[leaf].dtype;
-      method.inputs[i].shape = info.inputs[leaf].shape;
+      method.inputs[i].dtype = info.inputs.tensors[leaf].dtype;
+      method.inputs[i].shape = info.inputs.tensors[leaf].shape;
     }
     leaf += tree.leaves();
   }
@@ -253,7 +270,7 @@ class Loader {
     std::unique_ptr<AotiRunner> runner;
     std::shared_ptr<ProgramInfo> info;
     std::optional<AotiWeights> weights;
-    std::optional<AotiWeights> rest;  // the package's own, for what the given ones don't have
+    std::optional<AotiWeights> rest;  // the package's own, of those that the given may leave out
     bool lent = false;                // the weights are ours, and the runner is to be told of them
   };
 
@@ -295,6 +312,7 @@ class Loader {
     const std::uint64_t begin = record_begin(source_, *model.library);
     part.library = MemoryLibrary::open(model.library->size, [&](void* memory) {
       source_.read(begin, memory, model.library->size);
+      if (options_.before_code) options_.before_code();  // it is mapped next
     });
     AotiRunner::require_symbols(*part.library);
     const std::string device =
@@ -314,6 +332,7 @@ class Loader {
                       " doesn't describe its inputs in a way that this version knows; it was "
                       "compiled by another version of torch than the libtorch in use");
     }
+    apply_least_extents(model, rules->tensors);
     auto info = std::make_shared<ProgramInfo>(
         ProgramInfo{.method = method_of(model, package_.models().size()),
                     .spec = CallSpec(spec.at(0), spec.at(1), input_names(model)),
@@ -363,15 +382,15 @@ class Loader {
       if (package_.models().size() != 1) throw_several_models();
       part.weights = AotiWeights::of_checkpoint(*options_.weights, rules);
       part.lent = true;
-      if (part.weights->complete(rules)) return;
     }
     const bool any = std::any_of(rules.begin(), rules.end(),
                                  [](const ConstantRule& rule) { return !rule.folded; });
     const bool outside = any && (part.model->blob != nullptr || !part.model->pickled.empty());
     if (options_.inspect_only && outside) return;
-    AotiWeights own =
-        outside ? AotiWeights::of_package(source_, archive_, *part.model, rules, blobs_[part.model])
-                : AotiWeights::of_runner(*part.runner, rules);
+    const auto which = part.weights ? AotiWeights::Which::optional : AotiWeights::Which::all;
+    AotiWeights own = outside ? AotiWeights::of_package(source_, archive_, *part.model, rules,
+                                                        which, blobs_[part.model])
+                              : AotiWeights::of_runner(*part.runner, rules, which);
     if (part.weights) {
       part.rest = std::move(own);
     } else {
@@ -401,20 +420,26 @@ class Loader {
   }
 
   std::shared_ptr<CompiledProgram> start(Part part) const {
-    if (part.lent && !options_.inspect_only) {
-      const auto& rules = part.info->constants;
-      if (part.rest) part.weights = part.weights->completed_by(*part.rest);
+    const auto& rules = part.info->constants;
+    const bool runs = !options_.inspect_only;
+    AotiWeights defaults;
+    if (runs) defaults = (part.rest ? *part.rest : *part.weights).optional_ones(rules);
+    if (part.lent && runs) {
+      if (part.rest) part.weights = part.weights->completed_by(defaults);
       part.weights = part.weights->laid_out(rules).on(part.info->take.device, rules);
-      AotiRunner::Constants constants = part.weights->by_name(part.info->constants);
+      AotiRunner::Constants constants = part.weights->by_name(rules);
       part.runner->update_constant_buffer(constants, /*use_inactive=*/false,
                                           /*validate_full_updates=*/false, /*user_managed=*/true);
     }
-    if (part.info->folds && !options_.inspect_only) {
-      part.runner->fold(/*use_inactive=*/false);
-    }
-    return std::make_shared<CompiledProgram>(
+    if (part.info->folds && runs) part.runner->fold(/*use_inactive=*/false);
+    auto program = std::make_shared<CompiledProgram>(
         std::move(part.library), std::move(part.runner), part.info,
-        part.weights ? std::move(*part.weights) : AotiWeights());
+        part.weights ? *part.weights : AotiWeights(), std::move(defaults));
+    // A fork shares what the code doesn't change, which a runner of its own would let go.
+    if (part.info->stateful && !part.lent && runs) {
+      program->replace_weights(part.weights->copied(rules));
+    }
+    return program;
   }
 
   ByteSource& source_;

@@ -37,6 +37,11 @@ void require_fit(const std::string& where, const at::Tensor& tensor, const Tenso
   for (std::size_t i = 0; i < rule.shape.size(); ++i) {
     const std::int64_t extent = tensor.sizes()[i];
     if (rule.shape[i] >= 0 ? extent != rule.shape[i] : extent == 0) reject(where, tensor, rule);
+    if (rule.shape[i] < 0 && extent < rule.least[i]) {
+      throw Error(Status::invalid_input,
+                  where + " has " + std::to_string(extent) + " in dimension " + std::to_string(i) +
+                      ", but the model was compiled for at least " + std::to_string(rule.least[i]));
+    }
     if (rule.greatest[i] >= 0 && extent > rule.greatest[i]) {
       throw Error(Status::invalid_input, where + " has " + std::to_string(extent) +
                                              " in dimension " + std::to_string(i) +
@@ -87,25 +92,43 @@ std::size_t program_instances() {
   return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 16);
 }
 
+// The code takes a number that several inputs have in common from one of them.
+void CompiledProgram::require_together(std::span<const at::Tensor> inputs) const {
+  const auto mismatch = info_->inputs.relations.check(
+      [inputs](std::size_t input, std::size_t axis) { return inputs[input].sizes()[axis]; });
+  if (!mismatch) return;
+  const auto expected = mismatch->expected ? std::to_string(*mismatch->expected) : "another number";
+  throw Error(Status::invalid_input, info_->input_names[mismatch->input] + " is " +
+                                         text_of(inputs[mismatch->input].sizes()) +
+                                         ", but with the other inputs of this "
+                                         "call the compiled model takes " +
+                                         expected + " in dimension " +
+                                         std::to_string(mismatch->axis));
+}
+
 std::vector<at::Tensor> CompiledProgram::take(std::span<const Value> arguments,
                                               std::vector<at::Tensor>& unowned) const {
+  const std::vector<TensorRule>& rules = info_->inputs.tensors;
   std::vector<at::Tensor> inputs;
-  inputs.reserve(info_->inputs.size());
+  inputs.reserve(rules.size());
   for (const Value* leaf : info_->spec.flatten(arguments)) {
     if (!leaf->is(ValueKind::tensor)) continue;  // its value was compiled into the code
     const std::size_t i = inputs.size();
-    if (i == info_->inputs.size()) break;
+    if (i == rules.size()) break;
     const std::string& where = info_->input_names[i];
+    TakeOptions options = info_->take;
+    options.copy_tensors = rules[i].written;
     at::Tensor tensor =
-        take_value(*leaf, c10::TensorType::get(), info_->take, where, unowned).toTensor();
-    require_fit(where, tensor, info_->inputs[i]);
-    inputs.push_back(laid_out(where, std::move(tensor), info_->inputs[i]));
+        take_value(*leaf, c10::TensorType::get(), options, where, unowned).toTensor();
+    require_fit(where, tensor, rules[i]);
+    inputs.push_back(laid_out(where, std::move(tensor), rules[i]));
   }
-  if (inputs.size() != info_->inputs.size()) {
-    throw Error(Status::invalid_input,
-                info_->method + " takes " + std::to_string(info_->inputs.size()) +
-                    " tensors, but was given " + std::to_string(inputs.size()));
+  if (inputs.size() != rules.size()) {
+    throw Error(Status::invalid_input, info_->method + " takes " + std::to_string(rules.size()) +
+                                           " tensors, but was given " +
+                                           std::to_string(inputs.size()));
   }
+  require_together(inputs);
   return inputs;
 }
 
@@ -172,10 +195,9 @@ std::shared_ptr<CompiledProgram> CompiledProgram::fork(
   AotiWeights weights = program->weights().with_own_state(info.constants);
   auto runner = std::make_unique<AotiRunner>(*program->library_, program_instances(), info.device);
   runner->set_operators(info.operators);
-  auto forked = std::make_shared<CompiledProgram>(program->library_, std::move(runner),
-                                                  program->info_, AotiWeights());
+  auto forked = std::make_shared<CompiledProgram>(
+      program->library_, std::move(runner), program->info_, AotiWeights(), program->defaults_);
   forked->replace_weights(std::move(weights));
-  forked->origin_ = program;
   return forked;
 }
 

@@ -21,7 +21,7 @@ namespace ptsecure::torch_plugin {
 struct ProgramInfo {
   std::string method;
   CallSpec spec;
-  std::vector<TensorRule> inputs;  // of the tensors among the leaves of the arguments, in order
+  InputRules inputs;  // of the tensors among the leaves of the arguments, in order
   std::vector<ConstantRule> constants;
   TakeOptions take;
   std::string device;  // "cpu", "cuda:0"
@@ -35,14 +35,18 @@ struct ProgramInfo {
 // after the other.
 class CompiledProgram {
  public:
+  // `defaults`: what the package itself has for the weights that a file of weights may leave out.
   CompiledProgram(std::shared_ptr<MemoryLibrary> library, std::unique_ptr<AotiRunner> runner,
-                  std::shared_ptr<const ProgramInfo> info, AotiWeights weights)
+                  std::shared_ptr<const ProgramInfo> info, AotiWeights weights,
+                  AotiWeights defaults)
       : library_(std::move(library)),
         runner_(std::move(runner)),
         info_(std::move(info)),
-        weights_(std::move(weights)) {}
+        weights_(std::move(weights)),
+        defaults_(std::move(defaults)) {}
 
   const ProgramInfo& info() const { return *info_; }
+  const AotiWeights& defaults() const { return defaults_; }
   AotiWeights weights() const {
     const std::shared_lock lock(weights_in_use_);
     return weights_;
@@ -57,14 +61,15 @@ class CompiledProgram {
  private:
   std::vector<at::Tensor> take(std::span<const Value> arguments,
                                std::vector<at::Tensor>& unowned) const;
+  void require_together(std::span<const at::Tensor> inputs) const;
   Value give(std::vector<at::Tensor>&& results, at::Device device) const;
   Value run_locked(std::vector<at::Tensor>&& inputs, at::Device answers);
 
-  std::shared_ptr<CompiledProgram> origin_;  // a fork's: its runner owns some of the weights
   std::shared_ptr<MemoryLibrary> library_;
   std::unique_ptr<AotiRunner> runner_;
   std::shared_ptr<const ProgramInfo> info_;
   AotiWeights weights_;
+  const AotiWeights defaults_;
   mutable std::shared_mutex weights_in_use_;  // shared by runs; weights_ changes under it alone
   std::mutex replacing_;                      // one at a time
   std::atomic<bool> turnstile_{false};  // runs wait for replacing_, so that they can't starve it

@@ -13,6 +13,8 @@ namespace ptsecure::torch_plugin {
 namespace {
 
 constexpr std::size_t kMaxRank = Dims::kMaxRank;
+constexpr std::int64_t kLeastOfAny = 2;
+constexpr const char* kUnknown = "?";  // no expression
 
 std::optional<DType> dtype_named(std::string_view name) {
   constexpr std::array<std::pair<std::string_view, DType>, 16> kNames = {{
@@ -74,8 +76,9 @@ bool read_values(std::string_view check, std::string_view what, std::string_view
 
 std::optional<TensorRule> read_rule(std::string_view check) {
   std::string_view rest = check;
+  const auto name = take_between(rest, "ConstantHandle ", " = ConstantHandle(input_handles[");
   const auto dtype = take_between(rest, "_expected_dtype = aoti_torch_dtype_", "(");
-  if (!dtype) return std::nullopt;
+  if (!name || !dtype) return std::nullopt;
   std::vector<std::pair<std::size_t, std::int64_t>> fixed, least, greatest, strides;
   if (!read_values(check, "unmatched dim value at ", "expected: ", fixed) ||
       !read_values(check, "dim value is too small at ", "expected it to be >= ", least) ||
@@ -87,11 +90,16 @@ std::optional<TensorRule> read_rule(std::string_view check) {
   for (const auto* values : {&fixed, &least, &greatest, &strides}) {
     for (const auto& [axis, value] : *values) rank = std::max(rank, axis + 1);
   }
-  TensorRule rule{.dtype = dtype_named(*dtype),
+  TensorRule rule{.name = std::string(*name),
+                  .dtype = dtype_named(*dtype),
                   .shape = std::vector<std::int64_t>(rank, -1),
+                  .least = std::vector<std::int64_t>(rank, 1),
                   .greatest = std::vector<std::int64_t>(rank, -1),
                   .strides = std::vector<std::int64_t>(rank, -1)};
   for (const auto& [axis, value] : fixed) rule.shape[axis] = value;
+  for (const auto& [axis, value] : least) {
+    if (value > kLeastOfAny) rule.least[axis] = value;
+  }
   for (const auto& [axis, value] : greatest) rule.greatest[axis] = value;
   for (const auto& [axis, value] : strides) rule.strides[axis] = value;
   return rule;
@@ -149,7 +157,10 @@ ConstantRule read_constant(std::string_view& text, const std::string& prefix) {
   rule.offset = take_number("offset");
   rule.data_size = static_cast<std::uint64_t>(take_number("data_size"));
   rule.folded = take("from_folded") == "true";
-  rule.parameter = take("type").find("ConstantType::Parameter") != std::string_view::npos;
+  const std::string_view type = take("type");
+  rule.parameter = type.find("ConstantType::Parameter") != std::string_view::npos;
+  rule.optional = type.find("ConstantType::Buffer") != std::string_view::npos ||
+                  type.find("ConstantType::TensorConstant") != std::string_view::npos;
   rule.shape = numbers(take("shape"));
   rule.strides = numbers(take("stride"));
   const bool strided = take("layout").find("layout_strided") != std::string_view::npos;
@@ -213,34 +224,158 @@ bool writes(std::string_view source, std::size_t begin, std::size_t end, bool pa
   return cast == std::string_view::npos || !source.substr(cast).starts_with("(const ");
 }
 
-void mark_written(std::string_view source, std::vector<ConstantRule>& rules) {
-  std::unordered_map<std::string_view, ConstantRule*> by_name;
-  for (ConstantRule& rule : rules) by_name.emplace(rule.name, &rule);
+// The code of one run.
+std::string_view run_of(std::string_view source) {
   source.remove_prefix(std::min(source.find("::run_impl("), source.size()));
-  for (std::size_t at = 0; at < source.size();) {
+  return source.substr(0, source.find("\n} // AOTInductorModel::run_impl"));
+}
+
+// Calls found(name, begin, end) for every name in the code.
+template <typename Found>
+void for_names(std::string_view code, const Found& found) {
+  for (std::size_t at = 0; at < code.size();) {
     std::size_t end = at;
-    while (end < source.size() && is_name_character(source[end])) ++end;
-    if (const auto found = by_name.find(source.substr(at, end - at)); found != by_name.end()) {
-      ConstantRule& rule = *found->second;
-      rule.written = rule.written || writes(source, at, end, rule.parameter);
-    }
+    while (end < code.size() && is_name_character(code[end])) ++end;
+    if (end > at) found(code.substr(at, end - at), at, end);
     at = end + 1;
   }
 }
 
+void mark_written(std::string_view source, std::vector<ConstantRule>& rules) {
+  std::unordered_map<std::string_view, ConstantRule*> by_name;
+  for (ConstantRule& rule : rules) by_name.emplace(rule.name, &rule);
+  const std::string_view code = run_of(source);
+  for_names(code, [&](std::string_view name, std::size_t begin, std::size_t end) {
+    const auto found = by_name.find(name);
+    if (found == by_name.end()) return;
+    ConstantRule& rule = *found->second;
+    rule.written = rule.written || writes(code, begin, end, rule.parameter);
+  });
+}
+
+// Whether the code around code[begin, end), an input's name, reads or changes what the input holds,
+// rather than asking for its shape, letting it go or returning it as it is.
+bool uses_elements(std::string_view code, std::size_t begin, std::size_t end) {
+  constexpr std::string_view kOthers[] = {".sizes()", ".strides()", ".reset()", ".release()",
+                                          " = std::move(inputs["};
+  const std::string_view after = code.substr(end);
+  const bool other = std::any_of(std::begin(kOthers), std::end(kOthers),
+                                 [&](std::string_view each) { return after.starts_with(each); });
+  return !other && !code.substr(0, begin).ends_with("assert_size_stride(");
+}
+
+// "{s77, 8L}" or "{8L, }", one text an extent; all are "?" when they aren't as many as the rule
+// has.
+std::optional<std::vector<std::string>> stated_extents(std::string_view code,
+                                                       const TensorRule& rule) {
+  const auto list = take_between(code, "assert_size_stride(" + rule.name + ", {", "}");
+  if (!list) return std::nullopt;
+  std::vector<std::string> extents;
+  std::string_view rest = *list;
+  while (!rest.empty() && rest != " ") {
+    const auto comma = std::min(rest.find(','), rest.size());
+    extents.emplace_back(rest.substr(0, comma));
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
+  if (extents.size() != rule.shape.size()) extents.assign(rule.shape.size(), kUnknown);
+  return extents;
+}
+
+// "int64_t A = B;", where A is another name for the symbol B.
+std::unordered_map<std::string, std::string> aliases_of(std::string_view code) {
+  std::unordered_map<std::string, std::string> aliases;
+  for (std::string_view rest = code;;) {
+    const auto statement = take_between(rest, "int64_t ", ";");
+    if (!statement) return aliases;
+    const auto is = statement->find(" = ");
+    if (is == std::string_view::npos) continue;
+    const std::string_view value = statement->substr(is + 3);
+    if (!std::all_of(value.begin(), value.end(), is_name_character)) continue;
+    if (value.empty() || (value[0] >= '0' && value[0] <= '9')) continue;
+    aliases.emplace(statement->substr(0, is), value);
+  }
+}
+
+std::string without_aliases(const std::string& text,
+                            const std::unordered_map<std::string, std::string>& aliases) {
+  std::string replaced;
+  std::size_t done = 0;
+  for_names(text, [&](std::string_view name, std::size_t begin, std::size_t end) {
+    std::string known(name);
+    for (std::size_t i = 0; i <= aliases.size(); ++i) {  // not for ever
+      const auto found = aliases.find(known);
+      if (found == aliases.end()) break;
+      known = found->second;
+    }
+    replaced.append(text, done, begin - done).append(known);
+    done = end;
+  });
+  return replaced.append(text, done);
+}
+
+bool is_one_name(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_name_character);
+}
+
+// Where the code takes its symbols from, and what it says of the other free extents: in the checks
+// of its inputs, each in front of the input's first use.
+ShapeRelations read_relations(std::string_view code, std::vector<TensorRule>& rules) {
+  const auto aliases = aliases_of(code);
+  std::vector<ShapeRelations::Extent> bound, stated;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    TensorRule& rule = rules[i];
+    bool used = false;
+    for_names(code, [&](std::string_view name, std::size_t begin, std::size_t end) {
+      used = used || (name == rule.name && uses_elements(code, begin, end));
+    });
+    const auto extents = stated_extents(code, rule);
+    for (std::size_t axis = 0; axis < rule.shape.size(); ++axis) {
+      if (rule.shape[axis] >= 0) continue;
+      const std::string place = rule.name + "_size[" + std::to_string(axis) + "];";
+      const auto at = code.find(" = " + place);
+      if (at != std::string_view::npos) {
+        const std::string_view before = code.substr(0, at);
+        const auto begin = before.rfind(' ') + 1;
+        bound.push_back({i, axis, without_aliases(std::string(before.substr(begin)), aliases)});
+      } else if (extents) {
+        const std::string text = without_aliases((*extents)[axis], aliases);
+        // A bound of what is computed follows from that of its symbol.
+        if (!is_one_name(text.substr(std::min(text.find_first_not_of(' '), text.size())))) {
+          rule.least[axis] = 1;
+        }
+        stated.push_back({i, axis, text});
+      } else if (used) {
+        stated.push_back({i, axis, kUnknown});
+      }
+    }
+  }
+  return ShapeRelations::of(bound, stated);
+}
+
+void mark_written(std::string_view code, std::vector<TensorRule>& rules) {
+  for_names(code, [&](std::string_view name, std::size_t begin, std::size_t end) {
+    for (TensorRule& rule : rules) {
+      if (name != rule.name || rule.written || !uses_elements(code, begin, end)) continue;
+      rule.written = writes(code, begin, end, /*parameter=*/false);
+    }
+  });
+}
+
 }  // namespace
 
-std::optional<std::vector<TensorRule>> read_input_rules(std::string_view source,
-                                                        std::size_t count) {
-  std::vector<TensorRule> rules;
+std::optional<InputRules> read_input_rules(std::string_view source, std::size_t count) {
+  InputRules rules;
+  const std::string_view code = run_of(source);
   for (std::size_t i = 0; i < count; ++i) {
     const auto check =
         take_between(source, "static void check_input_" + std::to_string(i) + "(", "\n}\n");
     if (!check) return std::nullopt;
     auto rule = read_rule(*check);
     if (!rule) return std::nullopt;
-    rules.push_back(std::move(*rule));
+    rules.tensors.push_back(std::move(*rule));
   }
+  rules.relations = read_relations(code, rules.tensors);
+  mark_written(code, rules.tensors);
   return rules;
 }
 

@@ -49,8 +49,11 @@ class Descriptor {
 
 class Mapping {
  public:
-  Mapping(int fd, std::size_t size, int protection) : size_(size) {
-    data_ = mmap(nullptr, size, protection, MAP_SHARED, fd, 0);
+  // To be filled; else only read, and private, because Linux before 6.7 refuses to share memory
+  // that is sealed against writing, for reading too.
+  Mapping(int fd, std::size_t size, bool fill) : size_(size) {
+    const int protection = fill ? PROT_READ | PROT_WRITE : PROT_READ;
+    data_ = mmap(nullptr, size, protection, fill ? MAP_SHARED : MAP_PRIVATE, fd, 0);
     if (data_ == MAP_FAILED) fail("memory for a compiled library could not be mapped", errno);
   }
   ~Mapping() { munmap(data_, size_); }
@@ -76,7 +79,7 @@ Descriptor sealed_copy(std::size_t size, const std::function<void(void*)>& fill)
     fail("memory for a compiled library could not be reserved", errno);
   }
   {
-    const Mapping mapping(memfd.get(), size, PROT_READ | PROT_WRITE);
+    const Mapping mapping(memfd.get(), size, /*fill=*/true);
     fill(mapping.data());
     require_native_library({static_cast<const char*>(mapping.data()), size});
   }
@@ -148,8 +151,8 @@ Table& table() {
 
 bool same_bytes(const Known& known, const Descriptor& other, std::size_t size) {
   if (known.size != size) return false;
-  const Mapping a(known.fd.get(), size, PROT_READ);
-  const Mapping b(other.get(), size, PROT_READ);
+  const Mapping a(known.fd.get(), size, /*fill=*/false);
+  const Mapping b(other.get(), size, /*fill=*/false);
   return std::memcmp(a.data(), b.data(), size) == 0;
 }
 

@@ -9,6 +9,8 @@
 namespace ptsecure::torch_plugin {
 namespace {
 
+using namespace std::string_view_literals;
+
 // The operands of an instruction.
 enum class Operand { none, fixed, line, counted };
 struct Shape {
@@ -130,6 +132,39 @@ std::optional<std::vector<PickleGlobal>> pickle_globals(std::string_view rest) {
       before_last = last;
       last = *operand;
     }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> ordered_dict_as_dict(std::string_view pickle) {
+  // What pickle protocol 2 begins an OrderedDict with: the class, and a call without arguments.
+  constexpr std::string_view kBegin =
+      "\x80\x02"
+      "ccollections\nOrderedDict\nq\0)R"sv;
+  constexpr std::string_view kTuple2AndStop = "\x86.";
+  if (!pickle.starts_with(kBegin)) return std::nullopt;
+  std::string_view rest = pickle.substr(kBegin.size());
+  std::size_t depth = 0;
+  while (!rest.empty()) {
+    const char opcode = rest.front();
+    // Behind the items, what sets the attributes begins with an empty dict.
+    if (depth == 0 && (opcode == '}' || opcode == '.')) {
+      const std::size_t end = pickle.size() - rest.size();
+      std::string plain(kBegin);
+      plain.append("}").append(pickle.substr(kBegin.size(), end - kBegin.size()));
+      return plain.append(kTuple2AndStop);
+    }
+    if (opcode == '(') ++depth;
+    const bool closes = opcode == 't' || opcode == 'u' || opcode == 'l' || opcode == 'd' ||
+                        opcode == 'e' || opcode == '1';
+    if (closes && depth-- == 0) return std::nullopt;
+    rest.remove_prefix(1);
+    if (opcode == 'c') {
+      if (!take_line(rest) || !take_line(rest)) return std::nullopt;
+      continue;
+    }
+    const auto shape = shape_of(static_cast<unsigned char>(opcode));
+    if (!shape || !take_operand(rest, *shape)) return std::nullopt;
   }
   return std::nullopt;
 }
