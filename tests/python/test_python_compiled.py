@@ -280,7 +280,7 @@ def test_compiled_for_what_the_package_says_it_needs(
     published: ptsecure.Store, keys: ptsecure.Keyring
 ) -> None:
     """Not for all that the compiling machine has, of which the package says nothing."""
-    with zipfile.ZipFile(io.BytesIO(published.fetch("affine", keys).decrypt())) as package:
+    with zipfile.ZipFile(io.BytesIO(published.fetch("affine/1", keys).decrypt())) as package:
         [name] = [each for each in package.namelist() if each.endswith(".wrapper.cpp")]
         source = package.read(name).decode()
     command = next(line for line in source.splitlines() if " -march=" in line)
