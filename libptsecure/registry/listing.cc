@@ -1,5 +1,6 @@
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "libptsecure/crypto/jws.hpp"
 #include "libptsecure/registry/resolve.hpp"
@@ -9,6 +10,9 @@ namespace ptsecure {
 namespace {
 
 using nlohmann::ordered_json;
+
+// From where on it pays to read them on several threads.
+constexpr std::size_t kManyVersions = 200;
 
 // What the index says about a version; a manifest that can't be read is shown as damaged, not
 // hidden.
@@ -66,8 +70,14 @@ std::string Registry::list_versions_json(const std::string& name, std::uint64_t 
   if (rows.empty() && before == 0) {
     throw Error(Status::not_found, "there is no model '" + name + "' in " + store_->display_uri());
   }
-  ordered_json out{{"verified", false}, {"name", name}, {"versions", ordered_json::array()}};
-  for (const VersionRow& row : rows) out["versions"].push_back(index_entry(row));
+  std::vector<ordered_json> entries(rows.size());
+  const auto read = [&](std::uint64_t i) { entries[i] = index_entry(rows[i]); };
+  if (rows.size() >= kManyVersions) {
+    pool_->for_each(rows.size(), read);
+  } else {
+    for (std::uint64_t i = 0; i < rows.size(); ++i) read(i);
+  }
+  ordered_json out{{"verified", false}, {"name", name}, {"versions", std::move(entries)}};
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 

@@ -79,10 +79,6 @@ TEST_P(LongChain, ARestartReadsFromWhereItLeftOff) {
   const Cost far_behind = restart();
   EXPECT_GE(far_behind.records, 1000U) << "every link since then is looked at";
   EXPECT_LE(far_behind.records, 1030U);
-  if (!PTSECURE_SANITIZED) {
-    EXPECT_LT(again.seconds, 1);
-    EXPECT_LT(behind.seconds, 1);
-  }
   std::printf(
       "restart on a chain of %d: %zu records, %.1f ms; 20 behind: %zu, %.1f ms; 1000: %zu, "
       "%.1f ms\n",
