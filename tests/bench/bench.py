@@ -7,6 +7,7 @@ import argparse
 import fnmatch
 import os
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -23,9 +24,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="two to three minutes: a 100 MB model instead of 537 MB, fewer rounds",
+        help="two minutes: a 100 MB model instead of 537 MB, none above 4 GiB, fewer rounds",
     )
-    parser.add_argument("--huge", action="store_true", help="a model above 4 GiB too")
     parser.add_argument(
         "--rows",
         metavar="PATTERN,...",
@@ -49,9 +49,11 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(contests: list[Contest], rows: list[Row]) -> list[Result]:
-    """Runs each contest that a row needs; what can't be had is said and left out."""
+def measure(contests: list[Contest], rows: list[Row]) -> tuple[list[Result], list[str]]:
+    """Runs each contest that a row needs; what can't be had is said and left out. Also returns the
+    names of those that failed."""
     samples: dict[str, dict[str, list[Sample]]] = {}
+    failed: list[str] = []
     for contest in contests:
         if not any(row.contest == contest.id for row in rows):
             continue
@@ -61,14 +63,19 @@ def measure(contests: list[Contest], rows: list[Row]) -> list[Result]:
         except UnavailableError as reason:
             note(f"skipped {contest.id}: {reason}")
             continue
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            note(f"FAILED {contest.id}: {error}")
+            failed.append(contest.id)
+            continue
         note(f"measured {contest.id} in {time.monotonic() - begin:.0f} s")
-    return [evaluate(row, samples[row.contest]) for row in rows if row.contest in samples]
+    results = [evaluate(row, samples[row.contest]) for row in rows if row.contest in samples]
+    return results, failed
 
 
 def main() -> None:
     arguments = parse()
     fixtures = Fixtures(arguments.build, arguments.build / "bench", sys.executable, arguments.quick)
-    suite = Suite(fixtures, arguments.rounds, arguments.huge, arguments.memory_as_is)
+    suite = Suite(fixtures, arguments.rounds, arguments.memory_as_is)
     table = Table(suite)
     patterns = arguments.rows.split(",")
     if arguments.list:
@@ -77,10 +84,12 @@ def main() -> None:
     rows = [row for row in table.rows() if any(fnmatch.fnmatch(row.id, p) for p in patterns)]
     if not rows:
         sys.exit(f"run.sh: no row is called {arguments.rows}; see --list")
-    about = machine.describe(arguments.build)
+    about = machine.describe(
+        fixtures.program("bench_machine"), fixtures.work, suite.large, fixtures.size(suite.large)
+    )
     note("\n".join(about))
     try:
-        results = measure(suite.contests(), rows)
+        results, failed = measure(suite.contests(), rows)
     finally:
         fixtures.stop()
     text = "\n".join([*about, "", report.table(results)])
@@ -97,6 +106,8 @@ def main() -> None:
     except ImportError:
         note("no plot: matplotlib can't be had")
     note(f"written: {os.path.relpath(out)}/bench.txt, bench.md, bench.csv, bench.png")
+    if failed:
+        sys.exit(f"run.sh: not measured, because something failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ class Side:
 
 @dataclasses.dataclass(frozen=True)
 class Contest:
-    """Sides that run A B C A B C ... `prepare` makes what they need and returns them."""
+    """Sides that run in turns, A B C, B C A, C A B, ..., so that none always follows the same one.
+    `prepare` makes what they need and returns them."""
 
     id: str
     prepare: Callable[[], list[Side]]
@@ -92,7 +93,7 @@ def run_json(command: Command, environment: Mapping[str, str] | None = None) -> 
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
-        raise UnavailableError(f"{pathlib.Path(str(command[0])).name} failed: {lines[-1]}")
+        raise RuntimeError(f"{pathlib.Path(str(command[0])).name} failed: {lines[-1]}")
     printed = json.loads(done.stdout.strip().splitlines()[-1])
     lists = {name: value for name, value in printed.items() if isinstance(value, list)}
     if not lists:
@@ -105,7 +106,8 @@ def run_contest(contest: Contest) -> dict[str, list[Sample]]:
     sides = contest.prepare()
     samples: dict[str, list[Sample]] = {side.name: [] for side in sides}
     for round_number in range(-contest.warm_up, contest.rounds):
-        for side in sides:
+        first = round_number % len(sides)
+        for side in sides[first:] + sides[:first]:
             measured = side.run()
             if round_number >= 0:
                 samples[side.name] += measured
@@ -113,9 +115,8 @@ def run_contest(contest: Contest) -> dict[str, list[Sample]]:
 
 
 def evaluate(row: Row, samples: dict[str, list[Sample]]) -> Result:
-    """A ratio is the median of the ratios round by round: what disturbs the machine for a while
-    disturbs both sides of a round. A difference, which is small beside both sides, is that of the
-    fastest rounds: whatever disturbs only adds."""
+    """The median of the ratios, or differences, round by round: what disturbs the machine for a
+    while disturbs both sides of a round."""
 
     def values(side: str, metric: str) -> list[float]:
         less = row.less() if row.less else 0.0
@@ -129,5 +130,5 @@ def evaluate(row: Row, samples: dict[str, list[Sample]]) -> Result:
     if row.how == "ratio":
         result = statistics.median(a / b for a, b in pairs)
     else:
-        result = min(ours) - min(theirs)
+        result = statistics.median(a - b for a, b in pairs)
     return Result(row, len(pairs), Spread.of(ours), Spread.of(theirs), result)

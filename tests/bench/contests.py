@@ -7,19 +7,19 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from contest import Command, Contest, Sample, Side, run_json
+from contest import Command, Contest, Sample, Side, UnavailableError, run_json
 from fixtures import HERE, Fixtures
+
+MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 class Suite:
-    def __init__(
-        self, fixtures: Fixtures, rounds: int | None, huge: bool, memory_as_is: bool
-    ) -> None:
+    def __init__(self, fixtures: Fixtures, rounds: int | None, memory_as_is: bool) -> None:
         self.fixtures = fixtures
         self.memory_as_is = memory_as_is
         self.large = "100mb" if fixtures.quick else "537mb"
-        self.huge = huge
         self._rounds = rounds
         self.history = 300 if fixtures.quick else 10000
 
@@ -33,7 +33,8 @@ class Suite:
         if self.memory_as_is:
             return run_json(command)
         touch = shlex.quote(str(self.fixtures.program("bench_touch")))
-        mebibytes = max(256, copies * self.fixtures.model(model).stat().st_size >> 20)
+        size = min(copies * self.fixtures.size(model), MEMORY // 3)  # the page cache stays
+        mebibytes = max(256, size >> 20)
         return run_json(command, {"PTSECURE_BENCH_BEFORE": f"{touch} {mebibytes}"})
 
     def plain(self, model: str) -> Side:
@@ -67,6 +68,16 @@ class Suite:
             ],
             rounds,
         )
+
+    def open_huge(self) -> Contest:
+        def prepare() -> list[Side]:
+            disk = shutil.disk_usage(self.fixtures.work).free
+            if MEMORY < 20 << 30 or disk < 20 << 30:
+                raise UnavailableError("it needs 20 GB of memory and as much free disk")
+            return contest.prepare()
+
+        contest = self.open_folder("huge", self.rounds(3, 3))
+        return replace(contest, prepare=prepare)
 
     def open_optimized(self, model: str) -> Contest:
         """What the programs that run faster cost until they do."""
@@ -175,7 +186,7 @@ class Suite:
                 self.sealed(self.large, "signed", f.database("models")),
             ]
 
-        return Contest(f"open-jwe-{language}", prepare, self.rounds(2, 2), warm_up=0)
+        return Contest(f"open-jwe-{language}", prepare, self.rounds(3, 2), warm_up=0)
 
     # --- publishing
 
@@ -266,7 +277,7 @@ class Suite:
 
     def infer(self) -> Contest:
         return self.calls(
-            "infer", lambda: [self.fixtures.program("bench_infer")], "mlp", (40, 5000)
+            "infer", lambda: [self.fixtures.program("bench_infer")], "mlp", (400, 500)
         )
 
     def infer_package(self) -> Contest:
@@ -274,7 +285,7 @@ class Suite:
             "infer-package",
             lambda: [self.fixtures.program("bench_package")],
             "linear.pt2",
-            (40, 20000),
+            (400, 2000),
         )
 
     def infer_python(self) -> Contest:
@@ -282,20 +293,10 @@ class Suite:
             self.fixtures.python_binding  # noqa: B018  # installs it
             return [self.fixtures.python, HERE / "infer_python.py"]
 
-        return self.calls("infer-python", program, "mlp", (40, 5000), "Python")
+        return self.calls("infer-python", program, "mlp", (400, 500), "Python")
 
     def infer_go(self) -> Contest:
-        f = self.fixtures
-
-        def prepare() -> list[Side]:
-            reference = f.publish(str(f.folder), "mlp")
-            rounds, calls = ("10", "2000") if f.quick else ("20", "5000")
-            sealed: Command = [f.folder, reference, f.keys, rounds, calls]
-            c: Command = [f.program("bench_infer"), f.model("mlp"), *sealed]
-            go: Command = [f.go_infer, *sealed]
-            return [Side("C", lambda: run_json(c)), Side("Go", lambda: run_json(go))]
-
-        return Contest("infer-go", prepare, self.rounds(3, 2), warm_up=0)
+        return self.calls("infer-go", lambda: [self.fixtures.go_infer], "mlp", (400, 500), "Go")
 
     def list_start(self) -> Contest:
         f = self.fixtures
@@ -346,9 +347,7 @@ class Suite:
             self.open_optimized("1mb"),
         ]
         if not self.fixtures.quick:
-            opens.append(self.open_folder("100mb", self.rounds(7, 5)))
-        if self.huge:
-            opens.append(self.open_folder("huge", 3))
+            opens += [self.open_folder("100mb", self.rounds(7, 5)), self.open_huge()]
         return [
             self.load_libtorch(),
             *opens,

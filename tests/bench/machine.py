@@ -22,37 +22,17 @@ def flags() -> set[str]:
     return set()
 
 
-def rate(algorithm: list[str]) -> str:
-    """GB/s of one core on blocks of 1 MiB, by the openssl command."""
-    command = ["openssl", "speed", "-mr", "-seconds", "1", "-bytes", "1048576", *algorithm]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "?"
-    found = re.search(r"^\+F:\d+:[^:]+:([\d.]+)", done.stdout, re.MULTILINE)
-    return f"{float(found[1]) / 1e9:.1f} GB/s" if found else "?"
-
-
 def torch_version() -> str:
     file = pathlib.Path(os.environ.get("PTSECURE_TORCH_DIR", "")) / "version.py"
     found = re.search(r"__version__ = '([^']+)'", file.read_text()) if file.exists() else None
     return found[1] if found else "unknown"
 
 
-def openssl_version() -> str:
-    try:
-        done = subprocess.run(["openssl", "version"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "OpenSSL ?"
-    return " ".join(done.stdout.split()[:2])
-
-
-def aes_kind() -> str:
+def aes_kind(openssl: str) -> str:
     """OpenSSL has AES-GCM with VAES since 3.1, for processors that have AVX-512 too."""
-    found = re.search(r"(\d+)\.(\d+)", openssl_version())
-    new = found is not None and (int(found[1]), int(found[2])) >= (3, 1)
+    major, minor = openssl.split(".")[:2]
     able = {"vaes", "vpclmulqdq", "avx512f"} <= flags()
-    if new and able:
+    if able and (int(major), int(minor)) >= (3, 1):
         return "VAES"
     return "AES-NI without VAES" + (" (this processor has VAES)" if able else "")
 
@@ -66,29 +46,34 @@ def transparent_huge_pages() -> str:
     return found[1] if found else "?"
 
 
-def block_digest_rate(build: pathlib.Path) -> str:
-    """GB/s of one core, hashing several pieces of a block at once where it can."""
-    program = build / "bench" / "bin" / "bench_digest"
-    try:
-        done = subprocess.run([program], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "?"
-    rates = json.loads(done.stdout)
-    lanes, alone = rates["block_digest"] / 1e9, rates["by_openssl"] / 1e9
-    return f"{lanes:.1f} GB/s a core, {alone:.1f} by OpenSSL"
+def floor(one_core: dict[str, float], cores: int, size: int) -> dict[str, float]:
+    """Seconds that an open of so many bytes can't do without, by level: out of the page cache, into
+    memory touched for the first time in huge pages, decrypted, hashed; on all cores."""
+    steps = {"aead": ["page_cache", "touch_huge", "aes_gcm"]}
+    steps["signed"] = [*steps["aead"], "block_digest"]
+    return {
+        level: sum(size / one_core[step] for step in each) / cores for level, each in steps.items()
+    }
 
 
-def describe(build: pathlib.Path) -> list[str]:
+def describe(program: pathlib.Path, folder: pathlib.Path, model: str, size: int) -> list[str]:
+    """Lines about the machine. `program` measures what one core does."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     cores = len(os.sched_getaffinity(0))
-    aes = rate(["-evp", "aes-256-gcm"])
-    sha = rate(["-evp", "sha256"])
-    blocks = block_digest_rate(build)
     pages = transparent_huge_pages()
+    done = subprocess.run([program, folder], capture_output=True, text=True, check=True)
+    measured = json.loads(done.stdout)
+    openssl = measured.pop("openssl")
+    gb = {name: f"{value / 1e9:.1f} GB/s" for name, value in measured.items()}
+    least = {level: f"{value:.3f} s" for level, value in floor(measured, cores, size).items()}
     return [
         f"{cpu_model()}, {cores} cores, {memory:.0f} GiB, transparent huge pages: {pages}",
-        f"{openssl_version()} ({aes_kind()}): AES-256-GCM {aes}, SHA-256 {sha} a core",
-        f"SHA-256 of blocks, two or more pieces at once where libIPSec_MB is: {blocks}",
+        f"OpenSSL {openssl} ({aes_kind(openssl)}): AES-256-GCM {gb['aes_gcm']} a core; SHA-256 of "
+        f"blocks {gb['block_digest']}, {gb['sha256_openssl']} by OpenSSL alone",
+        f"one core reads the page cache at {gb['page_cache']}, copies memory at {gb['copy']}, "
+        f"touches new memory at {gb['touch_huge']} in huge pages, {gb['touch_small']} in small",
+        f"so an open of {model} can't take less than {least['aead']} (aead) or {least['signed']} "
+        "(signed), all cores busy with nothing else",
         f"libtorch {torch_version()}, Linux {platform.release()}, load when it began: {load}",
     ]

@@ -1,6 +1,10 @@
-// What a call from Go costs: a 784-256-10 MLP, batch 1, one thread.
+// What a call from Go costs over one from C, in one process, in turns: a 784-256-10 MLP, batch 1, one
+// thread.
 //
-//	bench-go-infer STORE REFERENCE KEYS ROUNDS CALLS    prints the nanoseconds of one call, a round each
+//	bench-go-infer FILE STORE REFERENCE KEYS ROUNDS CALLS
+//
+// Prints the nanoseconds of one call, one number a round, of each way. FILE, the model in plain, is
+// for other languages.
 package main
 
 import (
@@ -24,8 +28,7 @@ func perCall(ctx context.Context, model *ptsecure.Model, input *ptsecure.Tensor,
 	return float64(time.Since(begin).Nanoseconds()) / float64(calls), nil
 }
 
-func measure(store, reference, keyFile string, rounds, calls int) ([]float64, error) {
-	ctx := context.Background()
+func openModel(ctx context.Context, store, reference, keyFile string) (*ptsecure.Model, error) {
 	keys, err := ptsecure.LoadKeyring(keyFile)
 	if err != nil {
 		return nil, err
@@ -36,49 +39,69 @@ func measure(store, reference, keyFile string, rounds, calls int) ([]float64, er
 		return nil, err
 	}
 	defer opened.Close()
-	model, err := opened.Load(ctx, reference, keys, ptsecure.WithIntraOpThreads(1))
+	return opened.Load(ctx, reference, keys, ptsecure.WithIntraOpThreads(1))
+}
+
+type result struct {
+	Infer []float64 `json:"infer"`
+	FromC []float64 `json:"from_c"`
+}
+
+// The first round of each isn't recorded.
+func measure(store, reference, keyFile string, rounds, calls int) (result, error) {
+	var all result
+	ctx := context.Background()
+	model, err := openModel(ctx, store, reference, keyFile)
 	if err != nil {
-		return nil, err
+		return all, err
 	}
 	defer model.Close()
+	fromC, err := openFromC(store, reference, keyFile)
+	if err != nil {
+		return all, err
+	}
+	defer fromC.close()
 	data := make([]float32, 784)
 	for i := range data {
 		data[i] = 1
 	}
 	input := ptsecure.NewTensor(data, 1, 784)
-	if _, err := perCall(ctx, model, input, calls); err != nil {
-		return nil, err
-	}
-	var all []float64
-	for range rounds {
+	for round := range rounds + 1 {
+		c, err := fromC.perCall(calls)
+		if err != nil {
+			return all, err
+		}
 		one, err := perCall(ctx, model, input, calls)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
-		all = append(all, one)
+		if round > 0 {
+			all.FromC = append(all.FromC, c)
+			all.Infer = append(all.Infer, one)
+		}
 	}
 	return all, nil
 }
 
 func run(args []string) error {
-	rounds, err := strconv.Atoi(args[3])
+	rounds, err := strconv.Atoi(args[4])
 	if err != nil {
 		return err
 	}
-	calls, err := strconv.Atoi(args[4])
+	calls, err := strconv.Atoi(args[5])
 	if err != nil {
 		return err
 	}
-	all, err := measure(args[0], args[1], args[2], rounds, calls)
+	all, err := measure(args[1], args[2], args[3], rounds, calls)
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(map[string]any{"infer": all})
+	return json.NewEncoder(os.Stdout).Encode(all)
 }
 
 func main() {
-	if len(os.Args) != 6 {
-		fmt.Fprintln(os.Stderr, "usage: bench-go-infer STORE REFERENCE KEYS ROUNDS CALLS")
+	if len(os.Args) != 7 {
+		fmt.Fprintln(os.Stderr, "usage: bench-go-infer FILE STORE REFERENCE KEYS ROUNDS CALLS")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1:]); err != nil {
