@@ -1,3 +1,4 @@
+#include <chrono>
 #include <cstring>
 #include <future>
 
@@ -35,12 +36,23 @@ void require_runnable(const Manifest& manifest) {
                   " was published as opaque bytes and can't be loaded or run; decrypt it instead");
 }
 
-// What goes wrong is told where the engine is needed, after what is wrong with the model.
-void try_engine(const OpenOptions& options, const std::string& format) noexcept {
+// A process's first model waits for libtorch to be opened and to set itself up, which takes longer
+// than fetching records, keys and the first block and reading the model's directory: so both at
+// once. libtorch has the calling thread, because memory that it takes is dearer on others.
+//
+// Sets the engine up for a format once that is known to be needed; opens no more than the plug-in
+// before. What goes wrong is told where the engine is needed, after what is wrong with the model.
+void try_engine(const OpenOptions& options, std::future<std::string> format) noexcept {
   try {
-    torch_engine(options.torch_dir).prepare(format);
+    if (libtorch_in_process()) torch_engine(options.torch_dir);
+    const std::string needed = format.get();
+    torch_engine(options.torch_dir).prepare(needed);
   } catch (...) {
   }
+}
+
+bool begun(const auto& future) {
+  return future.wait_for(std::chrono::seconds(0)) != std::future_status::deferred;
 }
 
 }  // namespace
@@ -71,15 +83,41 @@ std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Ke
                                             const OpenOptions& options) const {
   options.cancel.check();
   parse_device(options.device);  // a mistake is told before anything is fetched
-  if (!store_->linearizable_is_slow()) return fetch(reference, keys, options)->load(options);
-  // All is fetched and decrypted by what the majority has. Nothing of the model runs, and nothing
-  // is handed out, before it is known that nothing newer takes the key away.
-  const auto package = fetch(reference, keys, options, ReadConcern::majority);
-  const auto confirmed =
-      beside([&state = *package->state_, &options] {
+  struct Opening {
+    std::unique_ptr<Package> package;
+    std::function<void()> before_code = [] {};
+    Package::Loading loading;
+  };
+  const bool confirm_later = store_->linearizable_is_slow();
+  const auto work = [&](std::promise<std::string> format) {
+    Opening opening;
+    opening.package = fetch(reference, keys, options,
+                            confirm_later ? ReadConcern::majority : ReadConcern::linearizable);
+    require_runnable(opening.package->manifest());
+    format.set_value(opening.package->manifest().format);
+    if (confirm_later) {
+      // All is fetched and decrypted by what the majority has. Nothing of the model runs, and
+      // nothing is handed out, before it is known that nothing newer takes the key away.
+      const auto confirm = [&state = *opening.package->state_, &options] {
         require_enabled(read_key(state.access(options.cancel), state.payload()), state.payload());
-      }).share();
-  return package->load(options, [&confirmed] { confirmed.get(); });
+      };
+      opening.before_code = [confirmed = beside(confirm).share()] { confirmed.get(); };
+    }
+    opening.loading = opening.package->begin_load(options, opening.before_code);
+    return opening;
+  };
+  std::promise<std::string> format;
+  std::future<std::string> known = format.get_future();
+  Opening opening;
+  if (torch_engine_loaded()) {
+    opening = work(std::move(format));
+  } else {
+    // The promise is broken when the work ends before it knows.
+    auto opened = beside([&] { return work(std::move(format)); });
+    if (begun(opened)) try_engine(options, std::move(known));
+    opening = opened.get();
+  }
+  return opening.package->finish_load(options, std::move(opening.loading), opening.before_code);
 }
 
 std::unique_ptr<Package> Registry::fetch(std::string_view reference, const Keyring& keys,
@@ -154,23 +192,28 @@ Package::Loading Package::begin_load(const OpenOptions& options,
   return loading;
 }
 
-std::unique_ptr<EngineModel> Package::load_engine(const OpenOptions& options,
-                                                  const std::function<void()>& before_code) const {
-  if (torch_engine_loaded()) return begin_load(options, before_code).load->finish();
-  // A process's first model waits for libtorch to be opened and to set itself up, which takes
-  // longer than fetching the first block and reading the model's directory: so both at once.
-  // libtorch has the calling thread, because memory that it takes is dearer on others.
-  auto beginning = beside([&] { return begin_load(options, before_code); });
-  try_engine(options, manifest().format);
-  return beginning.get().load->finish();
-}
-
-std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options,
-                                           const std::function<void()>& before_code) const {
+std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
   parse_device(options.device);
   require_runnable(manifest());
-  auto engine = load_engine(options, before_code);
-  if (before_code) before_code();
+  const auto anything = [] {};
+  if (torch_engine_loaded()) {
+    return finish_load(options, begin_load(options, anything), anything);
+  }
+  auto beginning = beside([&] { return begin_load(options, anything); });
+  std::promise<std::string> format;
+  format.set_value(manifest().format);
+  try_engine(options, format.get_future());
+  return finish_load(options, beginning.get(), anything);
+}
+
+std::shared_ptr<LoadedModel> Package::finish_load(const OpenOptions& options, Loading loading,
+                                                  const std::function<void()>& before_code) const {
+  std::unique_ptr<EngineModel> engine;
+  {
+    const Loading ended = std::move(loading);  // gone before the model runs
+    engine = ended.load->finish();
+  }
+  before_code();
   auto model =
       std::shared_ptr<LoadedModel>(new LoadedModel(state_->version.manifest, std::move(engine)));
   if (options.warm_up_runs > 0) model->warm_up(options.warm_up_runs);

@@ -126,9 +126,7 @@ class Package {
               const std::function<void(std::uint64_t pos, ByteView plain)>& sink) const;
   // The plaintext as a whole, in secret-free ordinary memory zeroed by the caller.
   void decrypt(const OpenOptions& options, ByteSpan out) const;
-  // `before_code` is called before anything of the model's own runs, and throws what forbids that.
-  std::shared_ptr<LoadedModel> load(const OpenOptions& options,
-                                    const std::function<void()>& before_code = {}) const;
+  std::shared_ptr<LoadedModel> load(const OpenOptions& options) const;
   // Puts this version's weights under the program of a model that is open, which must be the same
   // program, and returns the model as this version. `running` answers with the new weights too.
   std::shared_ptr<LoadedModel> swap_into(const LoadedModel& running,
@@ -144,12 +142,13 @@ class Package {
   // A model that the engine has begun to load. With weights of its own, the program is that which
   // it shares.
   struct Loading {
-    std::unique_ptr<SealedSource> program;
+    std::unique_ptr<SealedSource> program;  // assigned to only while empty
     std::unique_ptr<SealedSource> weights;
     std::unique_ptr<EngineLoad> load;  // reads from both
   };
+  // `before_code` is called before anything of the model's own runs, and throws what forbids that.
   Loading begin_load(const OpenOptions& options, const std::function<void()>& before_code) const;
-  std::unique_ptr<EngineModel> load_engine(const OpenOptions& options,
+  std::shared_ptr<LoadedModel> finish_load(const OpenOptions& options, Loading loading,
                                            const std::function<void()>& before_code) const;
   // Of the version's own payload, or of another that its manifest lists.
   std::unique_ptr<SealedSource> open_source(const OpenOptions& options) const;
