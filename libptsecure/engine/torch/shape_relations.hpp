@@ -56,10 +56,10 @@ class ShapeRelations {
   // says about others. Throws Error(Status::unsupported) for what can't be checked.
   static ShapeRelations of(std::span<const Extent> bound, std::span<const Extent> stated);
 
-  bool empty() const { return steps_.empty(); }
   // `extent(input, axis)` of one call; nullopt when all belong together.
   template <typename ExtentOf>
   std::optional<Mismatch> check(const ExtentOf& extent) const {
+    if (steps_.empty()) return std::nullopt;
     std::array<std::int64_t, kMaxSymbols> values{};
     for (const Step& step : steps_) {
       const std::int64_t found = extent(step.input, step.axis);
