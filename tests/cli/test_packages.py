@@ -222,11 +222,14 @@ def test_which_libtorch_is_opened(
     assert "libtorch_cpu.so" in opened
 
 
+OPENING = ("open", "openat", "openat2")
+
+
 class Trace:
     """Runs the command under strace and reads what it wrote, and where."""
 
     CALLS = (
-        "openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,sendmmsg,"
+        "openat,openat2,open,creat,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,sendmmsg,"
         "sendfile,copy_file_range,splice,mmap,rename,renameat,renameat2,link,linkat,symlink,"
         "symlinkat,mkdir,mkdirat,mknod,mknodat,truncate,ftruncate,io_uring_setup"
     )
@@ -269,7 +272,7 @@ class Trace:
     def opened(self) -> list[str]:
         found = []
         for name, arguments, worked in self.calls():
-            if name == "openat" and worked and (path := re.search(r'"([^"]*)"', arguments)):
+            if name in OPENING and worked and (path := re.search(r'"([^"]*)"', arguments)):
                 found.append(path[1])
         return found
 
@@ -296,7 +299,7 @@ def check_trace(trace: Trace, store: str, patterns: list[bytes]) -> None:
     for name, arguments, worked in trace.calls():
         assert name not in ("io_uring_setup", "sendfile", "copy_file_range", "splice"), arguments
         paths = re.findall(r'"([^"]*)"', arguments)
-        writes = name == "openat" and re.search(r"O_WRONLY|O_RDWR|O_CREAT", arguments)
+        writes = name in OPENING and re.search(r"O_WRONLY|O_RDWR|O_CREAT", arguments)
         if worked and (writes or name.startswith(MAKING)) and name != "ftruncate":
             inside = store in arguments or all(p.startswith(allowed) for p in paths)
             assert inside, f"{name}({arguments[:200]})"
@@ -341,6 +344,17 @@ def test_nothing_plain_is_written_for_a_package(
     out = trace.run("infer", "dense", "--input", body)
     check_trace(trace, folder.store, patterns)
     np.testing.assert_allclose(answer(out, "y"), wanted, rtol=1e-5, atol=1e-5)
+
+    # Weights alone, under the same program.
+    file = packages / "tuned_weights.safetensors"
+    tuned = torch.load(packages / "tuned_weights.pt")
+    patterns.append(weights_pattern(tuned["first.weight"].numpy()))
+    assert patterns[-1] in file.read_bytes()
+    trace.run("publish", file, "dense", "--weights-of", "dense/1")
+    check_trace(trace, folder.store, patterns)
+    again = trace.run("infer", "dense/2", "--input", body)
+    check_trace(trace, folder.store, patterns)
+    assert not np.allclose(answer(again, "y"), answer(out, "y"))
 
 
 def test_nothing_plain_is_written_for_torchscript(folder: Command, tmp_path: Path) -> None:
