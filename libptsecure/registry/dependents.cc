@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "libptsecure/crypto/jws.hpp"
-
 namespace ptsecure {
 namespace {
 
@@ -22,15 +20,6 @@ bool refused(const Error& error) {
          error.status() == Status::unsupported || error.status() == Status::not_found;
 }
 
-// What a manifest says that isn't trusted here: others may trust it, and open the version.
-bool claims_to_need(const VersionRow& row, const Manifest& base) {
-  try {
-    return needs(Manifest::from_json(as_text(jws_payload_unverified(row.manifest))), base);
-  } catch (const Error&) {
-    return false;
-  }
-}
-
 // For good; a version whose status can't be told may be mended.
 bool is_destroyed(const Access& access, const Manifest& manifest) {
   try {
@@ -41,18 +30,14 @@ bool is_destroyed(const Access& access, const Manifest& manifest) {
   }
 }
 
-enum class Need { none, verified, untrusted };
-
-// What nobody can open needs nothing: a damaged manifest, or a version whose key is destroyed.
-Need need_of(const Access& access, const VersionRow& row, const Manifest& base) {
+// What can't be opened needs nothing: a version that doesn't verify, or whose key is destroyed.
+bool still_needs(const Access& access, const VersionRow& row, const Manifest& base) {
   try {
     const VerifiedVersion version = verify_manifest(access, row);
-    const bool needed = needs(*version.manifest, base) && !is_destroyed(access, *version.manifest);
-    return needed ? Need::verified : Need::none;
+    return needs(*version.manifest, base) && !is_destroyed(access, *version.manifest);
   } catch (const Error& error) {
     if (!refused(error)) throw;
-    const bool untrusted = error.status() == Status::untrusted;
-    return untrusted && claims_to_need(row, base) ? Need::untrusted : Need::none;
+    return false;
   }
 }
 
@@ -68,11 +53,8 @@ std::vector<std::string> dependents(const Access& access, const Manifest& manife
       for (;;) {
         const auto rows = access.store.versions(model.name, before, kPage, access.cancel);
         for (const VersionRow& row : rows) {
-          const Need need = need_of(access, row, manifest);
-          if (need == Need::none) continue;
-          found.push_back(
-              row.name + "/" + std::to_string(row.version) +
-              (need == Need::untrusted ? " (whose signer this keyring doesn't trust)" : ""));
+          if (!still_needs(access, row, manifest)) continue;
+          found.push_back(row.name + "/" + std::to_string(row.version));
         }
         if (rows.size() < kPage) break;
         before = rows.back().version;

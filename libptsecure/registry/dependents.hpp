@@ -7,9 +7,10 @@
 
 namespace ptsecure {
 
-// The versions, as "name/7", whose manifests list a payload that was sealed for this one, and that
-// somebody may still open: those that share its program. Manifests that the keyring doesn't trust
-// count too, and are said to be such. Reads every manifest of the store.
+// The versions, as "name/7", whose verified manifests list a payload that was sealed for this one
+// and whose own key isn't destroyed: those that share its program. What the keyring doesn't trust
+// counts for nothing: else whoever can write to the store could keep a leaked key from being
+// destroyed. Reads every manifest of the store.
 std::vector<std::string> dependents(const Access& access, const Manifest& manifest);
 
 // Throws Status::conflict naming them, unless there are none: what they need must not be destroyed

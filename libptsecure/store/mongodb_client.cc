@@ -247,7 +247,12 @@ struct Clients::Idle {
   const pid_t process = ::getpid();
   std::mutex mutex;
   std::vector<std::unique_ptr<Client>> clients;
+  std::atomic<unsigned> blob_readers{0};
 };
+
+std::atomic<unsigned>& Clients::blob_readers() {
+  return idle().blob_readers;
+}
 
 Clients::Clients(Target target, StoreOptions options)
     : target_(std::move(target)), options_(std::move(options)), idle_(new Idle) {}

@@ -143,7 +143,7 @@ class Clients {
   const Target& target() const { return target_; }
   std::uint64_t round_trip_ms() const { return round_trip_ms_; }
   // How many threads read blobs at the moment: they share what is in flight.
-  std::atomic<unsigned>& blob_readers() { return blob_readers_; }
+  std::atomic<unsigned>& blob_readers();
 
   // Calls work(Session&) and returns what it returns. After a failure that asking again may cure
   // (no primary, connection lost) the whole of `work` is called again, so it must be idempotent.
@@ -206,7 +206,6 @@ class Clients {
   StoreOptions options_;
   std::atomic<Idle*> idle_;
   std::atomic<std::uint64_t> round_trip_ms_{0};
-  std::atomic<unsigned> blob_readers_{0};
   std::atomic<bool> reached_{false};  // a server has answered this store before
 };
 

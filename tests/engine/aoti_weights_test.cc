@@ -286,6 +286,7 @@ TEST(AotiWeights, BadOnesAreRefusedAndChangeNothing) {
       {"module", model_bytes("bad_pickled_module"), "LinearPair"},
       {"cut", weights_bytes("tuned_weights.pt").substr(0, 700), "truncated"},
       {"short record", weights_bytes("short_weights.pt"), "beyond the bytes that belong to it"},
+      {"far strides", weights_bytes("reaching_weights.pt"), "require a storage"},
   };
   const auto model = load_package("dense");
   for (const auto& [name, bytes, says] : cases) {

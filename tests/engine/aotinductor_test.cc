@@ -235,7 +235,7 @@ TEST(Aotinductor, InputsThatDoNotBelongTogetherAreRefused) {
   const std::vector<std::pair<std::pair<Status, std::string>, std::string>> cases = {
       {call(6, 4, 12), "takes 6 in dimension 0"},
       {call(4, 6, 8), "takes 4 in dimension 0"},
-      {call(6, 6, 6), "takes 12 in dimension 0"},
+      {call(6, 6, 10), "takes 12 in dimension 0"},
       {call(6, 6, 13), "takes 12 in dimension 0"},
       {call(3, 3, 6), "at least 4"},
       {call(65, 65, 130), "at most 64"},
@@ -246,6 +246,19 @@ TEST(Aotinductor, InputsThatDoNotBelongTogetherAreRefused) {
     EXPECT_NE(error.second.find(expected), std::string::npos) << error.second;
   }
   EXPECT_EQ(call(4, 4, 8).second, "no error");
+}
+
+TEST(Aotinductor, InputsWhoseRowsAreComputedFromTheFirstBelongTogether) {
+  const auto model = load_package("derived");
+  expect_close(*model, package_calls("derived"));
+  const auto call = [&](std::int64_t x, std::int64_t y, std::int64_t z) {
+    const ValueVector arguments{zeros({x, 3}), zeros({y, 3}), zeros({z, 3})};
+    return error_of([&] { model->infer("forward", arguments); });
+  };
+  EXPECT_EQ(call(2, 1, 2).second, "no error");
+  for (const auto& error : {call(100, 3, 100), call(100, 50, 2), call(7, 3, 7), call(6, 4, 8)}) {
+    EXPECT_EQ(error.first, Status::invalid_input) << error.second;
+  }
 }
 
 TEST(Aotinductor, ThePackageMayAskForTwoRows) {

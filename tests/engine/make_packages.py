@@ -122,6 +122,9 @@ def compile_packages(out: Path) -> None:
             parameter.mul_(-0.5)
     torch.save(dict(dense.state_dict()), out / "tuned_weights.pt")
     short_record(out / "tuned_weights.pt", out / "short_weights.pt")
+    reaching = torch.ones(1).as_strided((16, 8), (0, 0))
+    torch.save(dict(dense.state_dict()) | {"first.weight": reaching}, out / "reaching_weights.pt")
+    rewrite_strides(out / "reaching_weights.pt")
     write_safetensors(out / "tuned_weights.safetensors", dense.state_dict())
     answers("tuned", dense, calls)
 
@@ -147,6 +150,24 @@ def compile_inputs(out: Path, configs: dict[str, Any], answers: Callable[..., No
         exported, package_path=str(out / "inputs.pt2"), inductor_configs=configs
     )
     answers("inputs", Inputs(), [(list(example(n)), {}) for n in (6, 4, 64)])
+
+    class Derived(nn.Module):
+        """The rows of the others are computed from those of the first."""
+
+        def forward(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+            return x[: y.shape[0]] * y, x + z
+
+    def derived(rows: int) -> tuple[Tensor, ...]:
+        return torch.randn(2 * rows, 3), torch.randn(rows, 3), torch.randn(2 * rows, 3)
+
+    rows = torch.export.Dim("rows", min=1, max=64)
+    exported = torch.export.export(
+        Derived(), derived(5), dynamic_shapes=({0: 2 * rows}, {0: rows}, {0: 2 * rows})
+    )
+    torch._inductor.aoti_compile_and_package(
+        exported, package_path=str(out / "derived.pt2"), inductor_configs=configs
+    )
+    answers("derived", Derived(), [(list(derived(n)), {}) for n in (5, 1, 64)])
 
 
 def compile_sequential(out: Path, configs: dict[str, Any], answers: Callable[..., None]) -> None:
@@ -267,6 +288,15 @@ def short_record(path: Path, target: Path) -> None:
     content = records(path)
     name = next(name for name in content if name.endswith("/data/0"))
     write(target, content | {name: content[name][:4]})
+
+
+def rewrite_strides(path: Path) -> None:
+    """A tensor of 16 by 8 in the memory of one element, its strides (0, 0) changed to (8, 1)."""
+    content = records(path)
+    name = next(name for name in content if name.endswith("/data.pkl"))
+    pickle, shape = content[name], b"K\x10K\x08\x86"
+    at = pickle.index(b"K\x00K\x00\x86", pickle.index(shape))
+    write(path, content | {name: pickle[:at] + b"K\x08K\x01\x86" + pickle[at + 5 :]})
 
 
 def make_several(out: Path) -> None:

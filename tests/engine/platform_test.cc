@@ -157,7 +157,8 @@ TEST(GeneratedSource, FreeExtentsBelongTogetherAsTheCodeSays) {
 TEST(GeneratedSource, ASymbolThatNoInputIsAloneIsSolvedFor) {
   const auto rules =
       read_input_rules(source_of({"?", "?"},
-                                 "int64_t s1 = c10::div_floor_integer(a_size[0], 3L);\n"
+                                 "int64_t a_size_0 = a_size[0];\n"
+                                 "int64_t s1 = c10::div_floor_integer(a_size_0, 3L);\n"
                                  "assert_size_stride(a, {3L*s1}, {1L});\n"
                                  "assert_size_stride(b, {s1 + 1L}, {1L});"),
                        2);

@@ -260,18 +260,37 @@ def test_what_the_package_says_of_itself(program: ExportedProgram) -> None:
     assert json.loads(metadata["PTSECURE_LEAST"]) == [[1, 1], [1]]
 
 
-def test_two_rows_are_asked_for_where_two_are_needed() -> None:
+class SecondRow(nn.Module):
+    def forward(self, x: Tensor, y: dict[str, Tensor]) -> Tensor:
+        return x[1] + y["z"]
+
+
+@pytest.mark.parametrize("how", ["Dim", "DYNAMIC", "AUTO"])
+def test_two_rows_are_asked_for_where_two_are_needed(how: str) -> None:
     from ptsecure.compiled import _least_extents
 
-    class SecondRow(nn.Module):
-        def forward(self, x: Tensor, y: dict[str, Tensor]) -> Tensor:
-            return x[1] + y["z"]
-
-    rows, more = torch.export.Dim("rows", min=2), torch.export.Dim("more", min=1)
+    dim = torch.export.Dim
+    hint = getattr(dim, how, None)
+    rows = dim("rows", min=2) if hint is None else hint
+    more = dim("more", min=1) if hint is None else hint
     exported = torch.export.export(
         SecondRow(),
         (torch.ones(3, 4), {"z": torch.ones(5, 4)}),
         dynamic_shapes={"x": {0: rows}, "y": {"z": {0: more}}},
+    )
+    assert _least_extents(exported) == [[2, 1], [1, 1]]
+
+
+def test_what_is_computed_from_one_extent_has_a_least_one_too() -> None:
+    from ptsecure.compiled import _least_extents
+
+    class Twice(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return x[: y.shape[0]] + y
+
+    rows = torch.export.Dim("rows", min=1)
+    exported = torch.export.export(
+        Twice(), (torch.ones(6, 4), torch.ones(3, 4)), dynamic_shapes=({0: 2 * rows}, {0: rows})
     )
     assert _least_extents(exported) == [[2, 1], [1, 1]]
 

@@ -35,6 +35,8 @@ class Load:
         self.threads = [threading.Thread(target=self.ask) for _ in range(2)]
         for thread in self.threads:
             thread.start()
+        # Connected before a test takes all the connections that there may be.
+        wait_until(lambda: len(self.answers) >= len(self.threads))
 
     def ask(self) -> None:
         # Kept open, so that it stays also where new connections are refused.

@@ -11,6 +11,7 @@ precompiled in `torchinductor_*`. The finished package is held in memory.
 
 import io
 import json
+import math
 import platform
 import shutil
 import sys
@@ -59,24 +60,57 @@ def _input_names(program: "torch.export.ExportedProgram") -> list[str]:
     return list(names[: len(args)])
 
 
+def _runs(program: "torch.export.ExportedProgram", extents: dict[Any, int]) -> bool:
+    """Whether the program takes inputs with these extents; nothing is computed."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    def concrete(value: Any) -> Any:
+        if isinstance(value, torch.SymInt):
+            return int(value.node.expr.subs(extents))
+        if isinstance(value, torch.Tensor):
+            shape = [concrete(extent) for extent in value.shape]
+            return torch.empty(shape, dtype=value.dtype, device=value.device)
+        return value
+
+    inputs = [node for node in program.graph.nodes if node.op == "placeholder"]
+    try:
+        with FakeTensorMode(), torch.no_grad():
+            torch.fx.Interpreter(program.graph_module).run(
+                *(concrete(node.meta.get("val")) for node in inputs)
+            )
+    except Exception:
+        return False
+    return True
+
+
 def _least_extents(program: "torch.export.ExportedProgram") -> list[list[int]]:
-    """Of each tensor that forward takes. The generated code says 2 of what may be 0 or 1 too."""
+    """Of each tensor that forward takes. torch says 2 of what may be 0 or 1 too: 1 is tried."""
     import torch
 
+    # Of the symbols; those of what is computed from them follow.
+    lower = {
+        symbol: int(bound.lower) if math.isfinite(bound.lower) else 0
+        for symbol, bound in program.range_constraints.items()
+        if symbol.is_symbol
+    }
+    usual = {symbol: max(3, bound) for symbol, bound in lower.items()}
+    least = {symbol: max(1, bound) for symbol, bound in lower.items()}
+    for symbol in [each for each, extent in least.items() if extent == 2]:
+        if _runs(program, usual | {symbol: 1}) or not _runs(program, usual):
+            least[symbol] = 1
     given = set(program.graph_signature.user_inputs)
-    least = []
+    extents = []
     for node in program.graph.nodes:
         value = node.meta.get("val")
-        if node.op != "placeholder" or node.name not in given or not hasattr(value, "shape"):
-            continue
-        extents = []
-        for extent in value.shape:
-            known = None
-            if isinstance(extent, torch.SymInt):
-                known = program.range_constraints.get(extent.node.expr)
-            extents.append(max(1, int(known.lower)) if known is not None else 1)
-        least.append(extents)
-    return least
+        if node.op == "placeholder" and node.name in given and isinstance(value, torch.Tensor):
+            extents.append(
+                [
+                    int(each.node.expr.subs(least)) if isinstance(each, torch.SymInt) else 1
+                    for each in value.shape
+                ]
+            )
+    return extents
 
 
 def _march() -> str | None:

@@ -101,15 +101,23 @@ void require_plain(const ConstantRule& rule) {
 
 using RecordSizes = std::unordered_map<const void*, std::size_t>;
 
-// libtorch takes the size of a tensor's memory from the pickle, however little the record has.
+// libtorch takes the size of a tensor's memory from the pickle, however little the record has, and
+// what the tensor reaches of it too.
+bool is_whole(const at::Tensor& tensor, const RecordSizes& sizes) {
+  if (tensor.layout() != at::kStrided || !tensor.has_storage()) return false;
+  const c10::Storage& storage = tensor.storage();
+  const auto found = sizes.find(storage.data());
+  const auto& strides = tensor.strides();
+  const auto elements = reach({tensor.sizes().data(), tensor.sizes().size()},
+                              {strides.data(), strides.size()}, tensor.storage_offset());
+  return storage.nbytes() <= (found == sizes.end() ? 0 : found->second) && elements &&
+         *elements <= storage.nbytes() / tensor.element_size() && tensor.storage_offset() >= 0 &&
+         std::all_of(strides.begin(), strides.end(), [](std::int64_t each) { return each >= 0; });
+}
+
 void require_whole(const c10::IValue& value, const RecordSizes& sizes, const std::string& what) {
   value.visit([&](const c10::IValue& each) {
-    if (!each.isTensor() || !each.toTensor().defined() || !each.toTensor().has_storage()) {
-      return false;
-    }
-    const c10::Storage& storage = each.toTensor().storage();
-    const auto found = sizes.find(storage.data());
-    if (storage.nbytes() > (found == sizes.end() ? 0 : found->second)) {
+    if (each.isTensor() && each.toTensor().defined() && !is_whole(each.toTensor(), sizes)) {
       invalid(what + " is damaged: a tensor reaches beyond the bytes that belong to it");
     }
     return false;
@@ -439,31 +447,28 @@ AotiWeights AotiWeights::on(at::Device device, std::span<const ConstantRule> rul
   return AotiWeights(std::move(moved));
 }
 
-template <typename Chosen>
-AotiWeights AotiWeights::copies(std::span<const ConstantRule> rules, bool others,
-                                const Chosen& chosen) const {
-  std::vector<at::Tensor> copied = tensors_;
-  for (std::size_t i = 0; i < copied.size(); ++i) {
-    if (!copied[i].defined()) continue;
-    if (chosen(rules[i])) {
-      copied[i] = copied[i].clone();
-    } else if (!others) {
-      copied[i].reset();
-    }
-  }
-  return AotiWeights(std::move(copied));
-}
-
 AotiWeights AotiWeights::with_own_state(std::span<const ConstantRule> rules) const {
-  return copies(rules, /*others=*/true, [](const ConstantRule& rule) { return rule.written; });
+  std::vector<at::Tensor> own = tensors_;
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    if (own[i].defined() && rules[i].written) own[i] = own[i].clone();
+  }
+  return AotiWeights(std::move(own));
 }
 
-AotiWeights AotiWeights::copied(std::span<const ConstantRule> rules) const {
-  return copies(rules, /*others=*/true, [](const ConstantRule&) { return true; });
+AotiWeights AotiWeights::copied() const {
+  std::vector<at::Tensor> own = tensors_;
+  for (at::Tensor& tensor : own) {
+    if (tensor.defined()) tensor = tensor.clone();
+  }
+  return AotiWeights(std::move(own));
 }
 
 AotiWeights AotiWeights::optional_ones(std::span<const ConstantRule> rules) const {
-  return copies(rules, /*others=*/false, [](const ConstantRule& rule) { return rule.optional; });
+  std::vector<at::Tensor> some = tensors_;
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    if (!rules[i].optional) some[i].reset();
+  }
+  return AotiWeights(std::move(some)).with_own_state(rules);
 }
 
 AotiRunner::Constants AotiWeights::by_name(std::span<const ConstantRule> rules) const {

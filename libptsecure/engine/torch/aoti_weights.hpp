@@ -60,8 +60,8 @@ class AotiWeights {
   // Copies of those that the code changes, the others as they are.
   AotiWeights with_own_state(std::span<const ConstantRule> rules) const;
   // All of them in memory of their own.
-  AotiWeights copied(std::span<const ConstantRule> rules) const;
-  // Copies of those that a file of weights may leave out, the others undefined.
+  AotiWeights copied() const;
+  // Those that a file of weights may leave out, with_own_state(); the others undefined.
   AotiWeights optional_ones(std::span<const ConstantRule> rules) const;
   // Whether an address lies in one of them.
   bool hold(const void* address) const;
@@ -70,8 +70,6 @@ class AotiWeights {
 
  private:
   explicit AotiWeights(std::vector<at::Tensor> tensors);
-  template <typename Chosen>
-  AotiWeights copies(std::span<const ConstantRule> rules, bool others, const Chosen& chosen) const;
   struct Range {
     const char* begin = nullptr;
     const char* end = nullptr;

@@ -437,7 +437,7 @@ class Loader {
         part.weights ? *part.weights : AotiWeights(), std::move(defaults));
     // A fork shares what the code doesn't change, which a runner of its own would let go.
     if (part.info->stateful && !part.lent && runs) {
-      program->replace_weights(part.weights->copied(rules));
+      program->replace_weights(part.weights->copied());
     }
     return program;
   }

@@ -167,8 +167,15 @@ Value CompiledProgram::run_locked(std::vector<at::Tensor>&& inputs, at::Device a
   return give(runner_->execute(std::move(inputs)), answers);
 }
 
+// Before the weights that they share memory with are let go.
+void CompiledProgram::keep_defaults() {
+  if (!defaults_apart_) defaults_ = defaults_.copied();
+  defaults_apart_ = true;
+}
+
 void CompiledProgram::replace_weights(AotiWeights weights) {
   const std::lock_guard lock(replacing_);
+  keep_defaults();
   AotiRunner::Constants constants = weights.by_name(info_->constants);
   runner_->update_constant_buffer(constants, /*use_inactive=*/true,
                                   /*validate_full_updates=*/false, /*user_managed=*/true);

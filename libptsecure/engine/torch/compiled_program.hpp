@@ -35,7 +35,8 @@ struct ProgramInfo {
 // after the other.
 class CompiledProgram {
  public:
-  // `defaults`: what the package itself has for the weights that a file of weights may leave out.
+  // `defaults`: what the package itself has for the weights that a file of weights may leave out;
+  // may share memory with `weights` where the code doesn't change it.
   CompiledProgram(std::shared_ptr<MemoryLibrary> library, std::unique_ptr<AotiRunner> runner,
                   std::shared_ptr<const ProgramInfo> info, AotiWeights weights,
                   AotiWeights defaults)
@@ -46,7 +47,10 @@ class CompiledProgram {
         defaults_(std::move(defaults)) {}
 
   const ProgramInfo& info() const { return *info_; }
-  const AotiWeights& defaults() const { return defaults_; }
+  AotiWeights defaults() const {
+    const std::lock_guard lock(replacing_);
+    return defaults_;
+  }
   AotiWeights weights() const {
     const std::shared_lock lock(weights_in_use_);
     return weights_;
@@ -61,6 +65,7 @@ class CompiledProgram {
  private:
   std::vector<at::Tensor> take(std::span<const Value> arguments,
                                std::vector<at::Tensor>& unowned) const;
+  void keep_defaults();
   void require_together(std::span<const at::Tensor> inputs) const;
   Value give(std::vector<at::Tensor>&& results, at::Device device) const;
   Value run_locked(std::vector<at::Tensor>&& inputs, at::Device answers);
@@ -69,9 +74,10 @@ class CompiledProgram {
   std::unique_ptr<AotiRunner> runner_;
   std::shared_ptr<const ProgramInfo> info_;
   AotiWeights weights_;
-  const AotiWeights defaults_;
+  AotiWeights defaults_;                      // changes under replacing_ alone
+  bool defaults_apart_ = false;               // in memory of their own
   mutable std::shared_mutex weights_in_use_;  // shared by runs; weights_ changes under it alone
-  std::mutex replacing_;                      // one at a time
+  mutable std::mutex replacing_;              // one at a time
   std::atomic<bool> turnstile_{false};  // runs wait for replacing_, so that they can't starve it
   std::mutex stateful_run_;
 };

@@ -13,8 +13,8 @@ namespace ptsecure::torch_plugin {
 namespace {
 
 constexpr std::size_t kMaxRank = Dims::kMaxRank;
-constexpr std::int64_t kLeastOfAny = 2;
-constexpr const char* kUnknown = "?";  // no expression
+constexpr std::int64_t kLeastOfAny = 2;  // what torch writes of every symbol that may be 0 or 1
+constexpr const char* kUnknown = "?";    // no expression
 
 std::optional<DType> dtype_named(std::string_view name) {
   constexpr std::array<std::pair<std::string_view, DType>, 16> kNames = {{
@@ -97,9 +97,7 @@ std::optional<TensorRule> read_rule(std::string_view check) {
                   .greatest = std::vector<std::int64_t>(rank, -1),
                   .strides = std::vector<std::int64_t>(rank, -1)};
   for (const auto& [axis, value] : fixed) rule.shape[axis] = value;
-  for (const auto& [axis, value] : least) {
-    if (value > kLeastOfAny) rule.least[axis] = value;
-  }
+  for (const auto& [axis, value] : least) rule.least[axis] = std::max(rule.least[axis], value);
   for (const auto& [axis, value] : greatest) rule.greatest[axis] = value;
   for (const auto& [axis, value] : strides) rule.strides[axis] = value;
   return rule;
@@ -313,8 +311,26 @@ std::string without_aliases(const std::string& text,
   return replaced.append(text, done);
 }
 
-bool is_one_name(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), is_name_character);
+// The name of what the code sets to an input's extent: "int64_t NAME = arg0_1_size[0];".
+std::optional<std::string> named_extent(std::string_view code, const TensorRule& rule,
+                                        std::size_t axis) {
+  for (const char* how : {"_size[", ".sizes()["}) {
+    const auto at = code.find(" = " + rule.name + how + std::to_string(axis) + "];");
+    if (at == std::string_view::npos) continue;
+    const std::string_view before = code.substr(0, at);
+    return std::string(before.substr(before.rfind(' ') + 1));
+  }
+  return std::nullopt;
+}
+
+// Where that is torch's default for the symbols, rather than asked for.
+bool is_default_least(std::int64_t least, const std::string& text) {
+  std::vector<std::string> symbols;
+  const auto expression = ExtentExpression::parse(text, symbols);
+  if (!expression) return least <= kLeastOfAny;
+  const std::vector<std::int64_t> values(symbols.size(), kLeastOfAny);
+  const auto value = expression->value(values);
+  return value && least <= *value;
 }
 
 // Where the code takes its symbols from, and what it says of the other free extents: in the checks
@@ -331,21 +347,16 @@ ShapeRelations read_relations(std::string_view code, std::vector<TensorRule>& ru
     const auto extents = stated_extents(code, rule);
     for (std::size_t axis = 0; axis < rule.shape.size(); ++axis) {
       if (rule.shape[axis] >= 0) continue;
-      const std::string place = rule.name + "_size[" + std::to_string(axis) + "];";
-      const auto at = code.find(" = " + place);
-      if (at != std::string_view::npos) {
-        const std::string_view before = code.substr(0, at);
-        const auto begin = before.rfind(' ') + 1;
-        bound.push_back({i, axis, without_aliases(std::string(before.substr(begin)), aliases)});
-      } else if (extents) {
-        const std::string text = without_aliases((*extents)[axis], aliases);
-        // A bound of what is computed follows from that of its symbol.
-        if (!is_one_name(text.substr(std::min(text.find_first_not_of(' '), text.size())))) {
-          rule.least[axis] = 1;
-        }
+      std::string text = extents ? without_aliases((*extents)[axis], aliases) : kUnknown;
+      const auto name = named_extent(code, rule, axis);
+      // A symbol is computed from an extent that has this name.
+      const bool solved = name && *name == rule.name + "_size_" + std::to_string(axis);
+      if (name && !solved) text = without_aliases(*name, aliases);
+      if (is_default_least(rule.least[axis], text)) rule.least[axis] = 1;
+      if (name) {
+        bound.push_back({i, axis, text});
+      } else if (extents || used) {
         stated.push_back({i, axis, text});
-      } else if (used) {
-        stated.push_back({i, axis, kUnknown});
       }
     }
   }

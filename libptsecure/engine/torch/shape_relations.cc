@@ -153,57 +153,65 @@ std::optional<std::size_t> ExtentExpression::alone() const {
   return static_cast<std::size_t>(steps_.front().value);
 }
 
+std::optional<ExtentExpression::Line> ExtentExpression::line(std::size_t symbol,
+                                                             std::span<std::int64_t> values) const {
+  std::array<std::int64_t, 3> at{};
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    values[symbol] = static_cast<std::int64_t>(i);
+    const auto found = value(values);
+    if (!found) return std::nullopt;
+    at[i] = *found;
+  }
+  Line line{.at_zero = at[0], .slope = 0};
+  std::int64_t next = 0;
+  if (__builtin_sub_overflow(at[1], at[0], &line.slope) ||
+      __builtin_sub_overflow(at[2], at[1], &next) || line.slope <= 0 || next != line.slope) {
+    return std::nullopt;
+  }
+  return line;
+}
+
+bool ExtentExpression::solvable(std::size_t symbol) const {
+  std::vector<std::int64_t> values(ShapeRelations::kMaxSymbols, 3);
+  return line(symbol, values).has_value();
+}
+
 ShapeRelations ShapeRelations::of(std::span<const Extent> bound, std::span<const Extent> stated) {
   std::vector<std::string> symbols;
   std::vector<bool> known(kMaxSymbols, false);
   ShapeRelations relations;
   bool compares = false;
-  const auto parse = [&](const Extent& extent) {
+  // False when too little is known yet.
+  const auto add = [&](const Extent& extent, bool may_solve) {
     auto expression = ExtentExpression::parse(extent.text, symbols);
     if (!expression || symbols.size() > kMaxSymbols) cannot_check(extent);
-    return *std::move(expression);
-  };
-  for (const Extent& extent : bound) {
-    const ExtentExpression expression = parse(extent);
-    const auto symbol = expression.alone();
-    if (!symbol) cannot_check(extent);
-    compares = compares || known[*symbol];
+    std::vector<std::size_t> unknown = expression->symbols();
+    std::erase_if(unknown, [&](std::size_t symbol) { return known[symbol]; });
+    if (unknown.size() > (may_solve ? 1 : 0)) return false;
+    const bool solves = !unknown.empty();
+    const auto alone = expression->alone();
+    if (solves && !alone && !expression->solvable(unknown.front())) cannot_check(extent);
+    if (solves) known[unknown.front()] = true;
+    compares = compares || !(solves && alone);
     relations.steps_.push_back({.input = extent.input,
                                 .axis = extent.axis,
-                                .binds = !known[*symbol],
-                                .solves = false,
-                                .alone = true,
-                                .symbol = *symbol,
-                                .expression = expression});
-    known[*symbol] = true;
-  }
-  std::vector<Extent> rest(stated.begin(), stated.end());
+                                .binds = solves && alone,
+                                .solves = solves,
+                                .alone = alone.has_value(),
+                                .symbol = alone    ? *alone
+                                          : solves ? unknown.front()
+                                                   : 0,
+                                .expression = *std::move(expression)});
+    return true;
+  };
+  std::vector<Extent> rest(bound.begin(), bound.end());
   while (!rest.empty()) {
-    std::vector<Extent> later;
-    for (const Extent& extent : rest) {
-      ExtentExpression expression = parse(extent);
-      std::vector<std::size_t> unknown = expression.symbols();
-      std::erase_if(unknown, [&](std::size_t symbol) { return known[symbol]; });
-      if (unknown.size() > 1) {
-        later.push_back(extent);
-        continue;
-      }
-      const auto alone = expression.alone();
-      const bool solves = !unknown.empty();
-      const std::size_t symbol = alone ? *alone : solves ? unknown.front() : 0;
-      Step step{.input = extent.input,
-                .axis = extent.axis,
-                .binds = solves && alone,
-                .solves = solves,
-                .alone = alone.has_value(),
-                .symbol = symbol,
-                .expression = std::move(expression)};
-      if (solves) known[symbol] = true;
-      compares = compares || !step.binds;
-      relations.steps_.push_back(std::move(step));
-    }
-    if (later.size() == rest.size()) cannot_check(later.front());
-    rest = std::move(later);
+    const std::size_t before = rest.size();
+    std::erase_if(rest, [&](const Extent& extent) { return add(extent, /*may_solve=*/true); });
+    if (rest.size() == before) cannot_check(rest.front());
+  }
+  for (const Extent& extent : stated) {
+    if (!add(extent, /*may_solve=*/false)) cannot_check(extent);
   }
   if (!compares) relations.steps_.clear();
   return relations;
@@ -218,23 +226,13 @@ std::optional<ShapeRelations::Mismatch> ShapeRelations::apply(const Step& step, 
     if (expected && *expected == found) return std::nullopt;
     return Mismatch{step.input, step.axis, expected};
   }
-  // The symbol of a linear expression, from its value.
-  std::array<std::int64_t, 3> at{};
-  for (std::int64_t i = 0; i < 3; ++i) {
-    values[step.symbol] = i;
-    const auto value = step.expression.value(values);
-    if (!value) return failed;
-    at[static_cast<std::size_t>(i)] = *value;
-  }
-  std::int64_t slope = 0;
-  std::int64_t next = 0;
+  const auto line = step.expression.line(step.symbol, values);
   std::int64_t distance = 0;
-  if (__builtin_sub_overflow(at[1], at[0], &slope) || __builtin_sub_overflow(at[2], at[1], &next) ||
-      __builtin_sub_overflow(found, at[0], &distance) || slope <= 0 || next != slope ||
-      distance < 0 || distance % slope != 0) {
+  if (!line || __builtin_sub_overflow(found, line->at_zero, &distance) || distance < 0 ||
+      distance % line->slope != 0) {
     return failed;
   }
-  values[step.symbol] = distance / slope;
+  values[step.symbol] = distance / line->slope;
   return std::nullopt;
 }
 

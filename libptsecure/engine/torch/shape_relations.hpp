@@ -28,6 +28,15 @@ class ExtentExpression {
   // nullopt when it overflows.
   std::optional<std::int64_t> value(std::span<const std::int64_t> symbols) const;
   std::vector<std::size_t> symbols() const;
+  // As a rising line of one symbol, the others having values; nullopt when it is none.
+  // values[symbol] is changed.
+  struct Line {
+    std::int64_t at_zero;
+    std::int64_t slope;
+  };
+  std::optional<Line> line(std::size_t symbol, std::span<std::int64_t> values) const;
+  // Whether it is one for any values of the others.
+  bool solvable(std::size_t symbol) const;
   // The symbol that it is, if it is nothing more.
   std::optional<std::size_t> alone() const;
 
@@ -52,8 +61,9 @@ class ShapeRelations {
     std::optional<std::int64_t> expected;
   };
 
-  // The extents that the code takes symbols from, `text` being the symbol's name, and all that it
-  // says about others. Throws Error(Status::unsupported) for what can't be checked.
+  // The extents that the code takes symbols from, each either alone or as the one symbol of the
+  // text that isn't known yet, and what it says about others. Throws Error(Status::unsupported) for
+  // what can't be checked.
   static ShapeRelations of(std::span<const Extent> bound, std::span<const Extent> stated);
 
   // `extent(input, axis)` of one call; nullopt when all belong together.
