@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.cli.command import BUILD, ROOT, Command
+from tests.python.interpreter import run
 
 pytest.importorskip("torch", reason="tests/run.sh installs torch", exc_type=ImportError)
 
@@ -220,6 +221,23 @@ def test_which_libtorch_is_opened(
     opened = {Path(path).name for path in trace.opened()}
     assert ("libptsecure_libtorch.so" in opened) == (install == "minimal")
     assert "libtorch_cpu.so" in opened
+
+
+def test_python_gets_the_real_libtorch_or_an_error(packages: Path, tmp_path: Path) -> None:
+    """Its own torch would later find the stand-in under the real one's name."""
+    program = """
+import sys, ptsecure
+with ptsecure.open_store(sys.argv[1]) as store:
+    try:
+        store.publish("dense", sys.argv[2], ptsecure.Keyring.generate(), torch_dir=sys.argv[3])
+    except ptsecure.EngineError as error:
+        print(error)
+print("libptsecure_libtorch" in open("/proc/self/maps").read(), "torch" in sys.modules)
+"""
+    places = [tmp_path / "store", packages / "dense.pt2", minimal_torch(tmp_path)]
+    lines = run(program, *map(str, places))
+    assert "libtorch.so, which could not be opened" in lines[0] and "pip install torch" in lines[0]
+    assert lines[1] == "False False"
 
 
 OPENING = ("open", "openat", "openat2")

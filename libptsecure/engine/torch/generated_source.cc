@@ -170,10 +170,6 @@ ConstantRule read_constant(std::string_view& text, const std::string& prefix) {
   return rule;
 }
 
-bool is_name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
 // Whether `before`, the code of a statement up to a constant's name, hands it to an operator of
 // torch's that is known to read it: "...(aoti_torch_cpu_addmm_out(buf0, " for instance, whose first
 // argument is what it writes.
@@ -333,17 +329,29 @@ bool is_default_least(std::int64_t least, const std::string& text) {
   return value && least <= *value;
 }
 
+// Sets what the code may change, and returns whose elements it uses at all.
+std::vector<bool> find_uses(std::string_view code, std::vector<TensorRule>& rules) {
+  std::unordered_map<std::string_view, std::size_t> by_name;
+  for (std::size_t i = 0; i < rules.size(); ++i) by_name.emplace(rules[i].name, i);
+  std::vector<bool> used(rules.size(), false);
+  for_names(code, [&](std::string_view name, std::size_t begin, std::size_t end) {
+    const auto found = by_name.find(name);
+    if (found == by_name.end() || !uses_elements(code, begin, end)) return;
+    used[found->second] = true;
+    TensorRule& rule = rules[found->second];
+    rule.written = rule.written || writes(code, begin, end, /*parameter=*/false);
+  });
+  return used;
+}
+
 // Where the code takes its symbols from, and what it says of the other free extents: in the checks
 // of its inputs, each in front of the input's first use.
 ShapeRelations read_relations(std::string_view code, std::vector<TensorRule>& rules) {
+  const std::vector<bool> used = find_uses(code, rules);
   const auto aliases = aliases_of(code);
   std::vector<ShapeRelations::Extent> bound, stated;
   for (std::size_t i = 0; i < rules.size(); ++i) {
     TensorRule& rule = rules[i];
-    bool used = false;
-    for_names(code, [&](std::string_view name, std::size_t begin, std::size_t end) {
-      used = used || (name == rule.name && uses_elements(code, begin, end));
-    });
     const auto extents = stated_extents(code, rule);
     for (std::size_t axis = 0; axis < rule.shape.size(); ++axis) {
       if (rule.shape[axis] >= 0) continue;
@@ -355,21 +363,12 @@ ShapeRelations read_relations(std::string_view code, std::vector<TensorRule>& ru
       if (is_default_least(rule.least[axis], text)) rule.least[axis] = 1;
       if (name) {
         bound.push_back({i, axis, text});
-      } else if (extents || used) {
+      } else if (extents || used[i]) {
         stated.push_back({i, axis, text});
       }
     }
   }
   return ShapeRelations::of(bound, stated);
-}
-
-void mark_written(std::string_view code, std::vector<TensorRule>& rules) {
-  for_names(code, [&](std::string_view name, std::size_t begin, std::size_t end) {
-    for (TensorRule& rule : rules) {
-      if (name != rule.name || rule.written || !uses_elements(code, begin, end)) continue;
-      rule.written = writes(code, begin, end, /*parameter=*/false);
-    }
-  });
 }
 
 }  // namespace
@@ -386,7 +385,6 @@ std::optional<InputRules> read_input_rules(std::string_view source, std::size_t 
     rules.tensors.push_back(std::move(*rule));
   }
   rules.relations = read_relations(code, rules.tensors);
-  mark_written(code, rules.tensors);
   return rules;
 }
 

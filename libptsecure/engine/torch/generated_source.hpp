@@ -33,7 +33,8 @@ struct InputRules {
 // nullopt when the source doesn't have the checks of all `count` inputs. Throws
 // Error(Status::unsupported) when how they belong together can't be told.
 //
-// A least extent of 2 is taken for none: torch writes it for every Dim that may be 0 or 1 too.
+// A least extent of 2 is taken for none, and so is what an extent computed from others has then:
+// torch writes it for every Dim that may be 0 or 1 too.
 std::optional<InputRules> read_input_rules(std::string_view source, std::size_t count);
 
 // A tensor that the code refers to by name: a parameter, a buffer, or a constant of the graph.

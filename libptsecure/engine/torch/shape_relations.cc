@@ -13,9 +13,6 @@ constexpr int kMaxDepth = 32;
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
-bool is_name(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_';
-}
 
 class Parser {
  public:
@@ -77,13 +74,13 @@ class Parser {
     if (error != std::errc{}) return false;
     at_ = static_cast<std::size_t>(stop - text_.data());
     while (at_ < text_.size() && text_[at_] == 'L') ++at_;
-    if (at_ < text_.size() && (is_name(text_[at_]) || text_[at_] == '.')) return false;
+    if (at_ < text_.size() && (is_name_character(text_[at_]) || text_[at_] == '.')) return false;
     steps_.push_back({Kind::number, value});
     return true;
   }
   bool symbol() {
     const std::size_t begin = at_;
-    while (at_ < text_.size() && is_name(text_[at_])) ++at_;
+    while (at_ < text_.size() && is_name_character(text_[at_])) ++at_;
     const std::string_view name = text_.substr(begin, at_ - begin);
     if (name.empty()) return false;
     auto known = std::find(symbols_.begin(), symbols_.end(), name);

@@ -14,6 +14,11 @@
 // addresses in all of them with it. No torch here.
 namespace ptsecure::torch_plugin {
 
+// Of a name in C++.
+inline bool is_name_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
 // A sum of products of whole numbers and symbols: "2L*s77 + 1L".
 class ExtentExpression {
  public:
