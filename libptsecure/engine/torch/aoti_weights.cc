@@ -145,12 +145,10 @@ c10::IValue unpickle(std::string_view text, PyTorchStreamReader& reader, const s
   return value;
 }
 
-// What torch.save wrote, tensors read straight into their own memory.
-c10::IValue read_saved(ByteSource& source, const std::string& what) {
-  const Archive archive(source);
-  const Record* pickle = archive.find("data.pkl");
-  if (pickle == nullptr) invalid(what + " is no torch.save: it has no data.pkl");
-  const std::string text = read_record(source, *pickle);
+// What torch.save wrote, `text` being its data.pkl; tensors are read straight into their own
+// memory.
+c10::IValue read_saved(ByteSource& source, const Archive& archive, const std::string& text,
+                       const std::string& what) {
   const auto adapter = std::make_shared<ReadAdapter>(source, archive, /*defer_tensors=*/false);
   try {
     PyTorchStreamReader reader(adapter);
@@ -173,7 +171,10 @@ c10::IValue read_saved(ByteSource& source, const std::string& what) {
 at::Tensor read_pickled_tensor(ByteSource& source, const Record& record) {
   RecordSource inner(source, record);
   const std::string what = "the record " + record.name + " of the package";
-  const c10::IValue value = read_saved(inner, what);
+  const Archive archive(inner);
+  const Record* pickle = archive.find("data.pkl");
+  if (pickle == nullptr) invalid(what + " is no torch.save: it has no data.pkl");
+  const c10::IValue value = read_saved(inner, archive, read_record(inner, *pickle), what);
   if (!value.isTensor()) invalid(what + " is no tensor");
   return value.toTensor().detach();
 }
@@ -182,18 +183,17 @@ using NamedTensors = std::unordered_map<std::string, at::Tensor>;
 
 NamedTensors read_state_dict(ByteSource& source) {
   constexpr const char* kAdvice = "; write safetensors, or torch.save(model.state_dict(), path)";
-  {
-    const Archive archive(source);
-    const Record* pickle = archive.find("data.pkl");
-    if (pickle == nullptr || archive.find("constants.pkl") != nullptr) {
-      invalid("the file of weights is no torch.save of a state_dict" + std::string(kAdvice));
-    }
-    const auto globals = pickle_globals(read_record(source, *pickle));
-    if (const auto name = globals ? first_foreign_class(*globals) : std::nullopt) {
-      invalid("the file of weights is a pickle of the Python class " + *name + kAdvice);
-    }
+  const Archive archive(source);
+  const Record* pickle = archive.find("data.pkl");
+  if (pickle == nullptr || archive.find("constants.pkl") != nullptr) {
+    invalid("the file of weights is no torch.save of a state_dict" + std::string(kAdvice));
   }
-  const c10::IValue value = read_saved(source, "the file of weights");
+  const std::string text = read_record(source, *pickle);
+  const auto globals = pickle_globals(text);
+  if (const auto name = globals ? first_foreign_class(*globals) : std::nullopt) {
+    invalid("the file of weights is a pickle of the Python class " + *name + kAdvice);
+  }
+  const c10::IValue value = read_saved(source, archive, text, "the file of weights");
   if (!value.isGenericDict()) {
     invalid("the file of weights holds a " + value.tagKind() + kAdvice);
   }
