@@ -131,6 +131,10 @@ TEST(AotiWeights, AForkThatKeepsStateKeepsItsWeights) {
     for (int i = 0; i < 20; ++i) others.emplace_back(size, 'x');
   }
   expect_close(*fork, package_calls("counter"));
+  // What a file of weights leaves out is the package's own in a fork too.
+  ByteSourceDouble same(weights_bytes("counter_weights.safetensors"));
+  fork->replace_weights(same, false);
+  expect_close(*fork, package_calls("counter"));
 }
 
 TEST(AotiWeights, AWeightOfNoKnownKindMayNotBeLeftOut) {

@@ -180,10 +180,11 @@ void apply_least_extents(const CompiledModel& model, std::vector<TensorRule>& ru
   const nlohmann::json tensors = list_of(model, kLeastExtents);
   for (std::size_t i = 0; i < std::min(tensors.size(), rules.size()); ++i) {
     std::vector<std::int64_t>& least = rules[i].least;
+    if (!tensors[i].is_array()) continue;
     for (std::size_t axis = 0; axis < std::min(tensors[i].size(), least.size()); ++axis) {
-      const auto& extent = tensors[i].is_array() ? tensors[i][axis] : tensors[i];
-      if (extent.is_number_integer())
-        least[axis] = std::max(least[axis], extent.get<std::int64_t>());
+      const auto& extent = tensors[i][axis];
+      if (!extent.is_number_integer()) continue;
+      least[axis] = std::max(least[axis], extent.get<std::int64_t>());
     }
   }
 }

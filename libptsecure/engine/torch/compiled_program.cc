@@ -202,9 +202,12 @@ std::shared_ptr<CompiledProgram> CompiledProgram::fork(
   AotiWeights weights = program->weights().with_own_state(info.constants);
   auto runner = std::make_unique<AotiRunner>(*program->library_, program_instances(), info.device);
   runner->set_operators(info.operators);
-  auto forked = std::make_shared<CompiledProgram>(
-      program->library_, std::move(runner), program->info_, AotiWeights(), program->defaults_);
+  auto forked = std::make_shared<CompiledProgram>(program->library_, std::move(runner),
+                                                  program->info_, AotiWeights(), AotiWeights());
   forked->replace_weights(std::move(weights));
+  const std::lock_guard defaults(program->replacing_);
+  program->keep_defaults();
+  forked->defaults_ = program->defaults_;
   return forked;
 }
 
