@@ -4,7 +4,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "ptsecure/ptsecure.h"
 
 // The edge between C and C++: every function of the C ABI that can fail runs its body in guard() or

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "libptsecure/cancel.hpp"
+#include "libptsecure/base/cancel.hpp"
 #include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/keyring/keyring.hpp"
 #include "libptsecure/registry/registry.hpp"

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::capi {
 

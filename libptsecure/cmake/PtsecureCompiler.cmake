@@ -91,7 +91,7 @@ endfunction()
 # The core and the plug-in talk C++ to each other, so they must come from the same sources and
 # compiler: equal ids say that they do.
 function(ptsecure_build_id out)
-  file(GLOB headers CONFIGURE_DEPENDS libptsecure/*.hpp libptsecure/engine/*.hpp
+  file(GLOB headers CONFIGURE_DEPENDS libptsecure/base/*.hpp libptsecure/engine/*.hpp
        libptsecure/value/*.hpp)
   list(SORT headers)
   set(text "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} ${ptsecure_sanitize_flags}")

@@ -1,6 +1,6 @@
 #include "libptsecure/crypto/base64url.hpp"
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure {
 

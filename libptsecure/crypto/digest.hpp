@@ -3,7 +3,7 @@
 #include <array>
 #include <memory>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/crypto/secret.hpp"
 
 namespace ptsecure {

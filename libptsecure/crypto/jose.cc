@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/openssl.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
-#include "libptsecure/error.hpp"
 
 namespace ptsecure::jose {
 

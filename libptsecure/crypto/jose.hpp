@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/crypto/openssl.hpp"
 #include "libptsecure/crypto/secret.hpp"
 

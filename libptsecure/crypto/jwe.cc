@@ -2,10 +2,10 @@
 
 #include <limits>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/jose.hpp"
 #include "libptsecure/crypto/jwe_internal.hpp"
-#include "libptsecure/error.hpp"
 
 namespace ptsecure {
 

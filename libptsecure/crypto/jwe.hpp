@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/crypto/jwk.hpp"
 #include "libptsecure/crypto/secret.hpp"
 

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/crypto/jose.hpp"
 #include "libptsecure/crypto/jwe_internal.hpp"
 #include "libptsecure/crypto/random.hpp"
-#include "libptsecure/error.hpp"
 
 namespace ptsecure::jwe {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/crypto/jwe.hpp"
 #include "libptsecure/crypto/jwk_impl.hpp"
 #include "libptsecure/crypto/openssl.hpp"

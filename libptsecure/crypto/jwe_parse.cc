@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <array>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/jose.hpp"
 #include "libptsecure/crypto/jwe_internal.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
-#include "libptsecure/error.hpp"
 
 namespace ptsecure::jwe {
 

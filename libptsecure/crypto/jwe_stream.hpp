@@ -4,8 +4,8 @@
 #include <functional>
 #include <memory>
 
-#include "libptsecure/bytes.hpp"
-#include "libptsecure/cancel.hpp"
+#include "libptsecure/base/bytes.hpp"
+#include "libptsecure/base/cancel.hpp"
 #include "libptsecure/crypto/jwk.hpp"
 
 namespace ptsecure {

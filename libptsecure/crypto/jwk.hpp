@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/crypto/secret_json_fwd.hpp"
 

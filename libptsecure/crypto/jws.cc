@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <array>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/crypto/jose.hpp"
 #include "libptsecure/crypto/jwk_impl.hpp"
 #include "libptsecure/crypto/jws_internal.hpp"
 #include "libptsecure/crypto/openssl.hpp"
-#include "libptsecure/error.hpp"
 
 namespace ptsecure {
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/crypto/jwk.hpp"
 
 // Compact JWS (RFC 7515) by Ed25519 and ES256, over exact bytes.

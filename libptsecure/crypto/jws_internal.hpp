@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/crypto/jwk.hpp"
 
 namespace ptsecure {

@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 // Owners for OpenSSL's objects; inside crypto/ only.
 namespace ptsecure {

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 
 namespace ptsecure {
 

@@ -5,7 +5,7 @@
 #include <new>
 #include <string>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 
 namespace ptsecure {
 

@@ -5,10 +5,10 @@
 #include <mutex>
 #include <string>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/crypto/openssl.hpp"
 #include "libptsecure/crypto/random.hpp"
-#include "libptsecure/error.hpp"
 
 namespace ptsecure {
 

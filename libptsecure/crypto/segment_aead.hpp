@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/crypto/secret.hpp"
 
 // The payload format: Tink Streaming AEAD, key type AES256_GCM_HKDF_1MB, no output prefix.

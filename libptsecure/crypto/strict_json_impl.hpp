@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure {
 

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "libptsecure/byte_source.hpp"
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
+#include "libptsecure/engine/byte_source.hpp"
 #include "libptsecure/value/spec.hpp"
 #include "libptsecure/value/value.hpp"
 

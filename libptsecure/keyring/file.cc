@@ -9,10 +9,10 @@
 #include <optional>
 #include <system_error>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/jwe.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/secret_json.hpp"
-#include "libptsecure/error.hpp"
 #include "libptsecure/keyring/entry.hpp"
 
 namespace ptsecure {

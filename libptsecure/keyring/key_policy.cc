@@ -4,7 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/package/reference.hpp"
 
 namespace ptsecure {

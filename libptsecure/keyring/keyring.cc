@@ -6,8 +6,8 @@
 #include <set>
 #include <utility>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/jws.hpp"
-#include "libptsecure/error.hpp"
 #include "libptsecure/keyring/entry.hpp"
 
 namespace ptsecure {

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/jwe.hpp"
 #include "libptsecure/crypto/secret_json.hpp"
-#include "libptsecure/error.hpp"
 #include "libptsecure/keyring/entry.hpp"
 
 // A wrapped DEK is an encrypted JWK (RFC 7517 section 7): a compact JWE with cty "jwk+json" of

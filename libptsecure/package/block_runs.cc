@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure {
 

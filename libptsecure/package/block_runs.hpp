@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-#include "libptsecure/blob.hpp"
-#include "libptsecure/thread_pool.hpp"
+#include "libptsecure/base/thread_pool.hpp"
+#include "libptsecure/store/blob.hpp"
 
 namespace ptsecure {
 

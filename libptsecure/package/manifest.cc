@@ -4,12 +4,12 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "libptsecure/blob.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
-#include "libptsecure/error.hpp"
 #include "libptsecure/package/reference.hpp"
+#include "libptsecure/store/blob.hpp"
 #include "libptsecure/value/json_spec.hpp"
 
 // The manifest is one JSON object, the payload of a JWS with typ "ptsecure-manifest+jws":

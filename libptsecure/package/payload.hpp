@@ -7,13 +7,13 @@
 #include <thread>
 #include <vector>
 
-#include "libptsecure/blob.hpp"
-#include "libptsecure/byte_source.hpp"
-#include "libptsecure/bytes.hpp"
-#include "libptsecure/cancel.hpp"
+#include "libptsecure/base/bytes.hpp"
+#include "libptsecure/base/cancel.hpp"
+#include "libptsecure/base/thread_pool.hpp"
 #include "libptsecure/crypto/digest.hpp"
+#include "libptsecure/engine/byte_source.hpp"
 #include "libptsecure/package/manifest.hpp"
-#include "libptsecure/thread_pool.hpp"
+#include "libptsecure/store/blob.hpp"
 
 namespace ptsecure {
 

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/secret.hpp"
-#include "libptsecure/error.hpp"
 
 namespace ptsecure {
 

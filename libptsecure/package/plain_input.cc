@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/package/payload.hpp"
 
 namespace ptsecure {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure {
 namespace {

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <mutex>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/block_digest.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
-#include "libptsecure/error.hpp"
 #include "libptsecure/package/payload.hpp"
 #include "libptsecure/package/plain_buffer.hpp"
 #include "libptsecure/package/progress_meter.hpp"

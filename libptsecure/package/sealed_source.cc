@@ -10,11 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "libptsecure/beside.hpp"
+#include "libptsecure/base/background_work.hpp"
+#include "libptsecure/base/error.hpp"
+#include "libptsecure/base/run_async.hpp"
 #include "libptsecure/crypto/block_digest.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
-#include "libptsecure/error.hpp"
-#include "libptsecure/package/ahead.hpp"
 #include "libptsecure/package/block_cache.hpp"
 #include "libptsecure/package/block_runs.hpp"
 #include "libptsecure/package/destinations.hpp"
@@ -184,7 +184,7 @@ class SealedPayload final : public SealedSource {
   BlockCache cache_;
   ReadyBlocks ready_;
   ProgressMeter meter_;
-  Ahead ahead_;  // the last member: its thread uses the others
+  BackgroundWork ahead_;  // the last member: its thread uses the others
 };
 
 const PayloadEntry& checked_entry(const OpenPayload& payload, ByteView dek) {
@@ -445,9 +445,8 @@ void SealedPayload::stream(const std::function<void(std::uint64_t, ByteView)>& s
   }
   std::size_t half = 0;
   const auto open_ahead = [&](std::uint64_t first) {
-    return beside([this, first, last = std::min(first + batch, count), run, &to = buffers[half]] {
-      open_batch({first, last}, run, to);
-    });
+    return run_async([this, first, last = std::min(first + batch, count), run,
+                      &to = buffers[half]] { open_batch({first, last}, run, to); });
   };
   std::future<void> ahead = open_ahead(0);
   for (std::uint64_t first = 0; first < count; first += batch) {

@@ -13,9 +13,9 @@
 #include <thread>
 #include <utility>
 
+#include "libptsecure/base/signals_blocked.hpp"
 #include "libptsecure/package/manifest.hpp"
 #include "libptsecure/registry/token_bucket.hpp"
-#include "libptsecure/signals_blocked.hpp"
 
 namespace ptsecure {
 namespace {

@@ -2,7 +2,7 @@
 #include <cstring>
 #include <future>
 
-#include "libptsecure/beside.hpp"
+#include "libptsecure/base/run_async.hpp"
 #include "libptsecure/engine/loader.hpp"
 #include "libptsecure/registry/package_state.hpp"
 #include "libptsecure/value/v2_json.hpp"
@@ -101,7 +101,7 @@ std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Ke
       const auto confirm = [&state = *opening.package->state_, &options] {
         require_enabled(read_key(state.access(options.cancel), state.payload()), state.payload());
       };
-      opening.before_code = [confirmed = beside(confirm).share()] { confirmed.get(); };
+      opening.before_code = [confirmed = run_async(confirm).share()] { confirmed.get(); };
     }
     opening.loading = opening.package->begin_load(options, opening.before_code);
     return opening;
@@ -113,7 +113,7 @@ std::shared_ptr<LoadedModel> Registry::open(std::string_view reference, const Ke
     opening = work(std::move(format));
   } else {
     // The promise is broken when the work ends before it knows.
-    auto opened = beside([&] { return work(std::move(format)); });
+    auto opened = run_async([&] { return work(std::move(format)); });
     if (begun(opened)) try_engine(options, std::move(known));
     opening = opened.get();
   }
@@ -199,7 +199,7 @@ std::shared_ptr<LoadedModel> Package::load(const OpenOptions& options) const {
   if (torch_engine_loaded()) {
     return finish_load(options, begin_load(options, anything), anything);
   }
-  auto beginning = beside([&] { return begin_load(options, anything); });
+  auto beginning = run_async([&] { return begin_load(options, anything); });
   std::promise<std::string> format;
   format.set_value(manifest().format);
   try_engine(options, format.get_future());

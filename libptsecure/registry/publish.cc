@@ -8,12 +8,12 @@
 #include <system_error>
 #include <thread>
 
+#include "libptsecure/base/signals_blocked.hpp"
 #include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/registry/inspect.hpp"
 #include "libptsecure/registry/log.hpp"
 #include "libptsecure/registry/subjects.hpp"
-#include "libptsecure/signals_blocked.hpp"
 
 namespace ptsecure {
 namespace {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "libptsecure/cancel.hpp"
+#include "libptsecure/base/cancel.hpp"
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/keyring/keyring.hpp"
 #include "libptsecure/registry/state.hpp"

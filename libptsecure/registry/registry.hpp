@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "libptsecure/base/thread_pool.hpp"
 #include "libptsecure/engine/engine.hpp"
 #include "libptsecure/keyring/keyring.hpp"
 #include "libptsecure/package/manifest.hpp"
@@ -20,7 +21,6 @@
 #include "libptsecure/registry/state.hpp"
 #include "libptsecure/store/gridfs.hpp"
 #include "libptsecure/store/store.hpp"
-#include "libptsecure/thread_pool.hpp"
 #include "libptsecure/value/v2_json.hpp"
 #include "libptsecure/value/validate.hpp"
 
@@ -204,7 +204,7 @@ class LoadedModel {
 // One store and its thread pool. Thread-safe; packages and models made from it keep what they need.
 class Registry {
  public:
-  // threads: 0 = available_cores(). state: null = nothing is remembered.
+  // threads: 0 = cores(). state: null = nothing is remembered.
   explicit Registry(std::shared_ptr<Store> store, unsigned threads = 0,
                     const std::shared_ptr<const StateFile>& state = nullptr);
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "libptsecure/cancel.hpp"
+#include "libptsecure/base/cancel.hpp"
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/store/store.hpp"
 

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/store/directory.hpp"
 
 // Blobs: one file each, its bytes as they are.

@@ -9,8 +9,8 @@
 #include <memory>
 #include <system_error>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/random.hpp"
-#include "libptsecure/error.hpp"
 #include "libptsecure/store/component.hpp"
 
 namespace ptsecure::directory {

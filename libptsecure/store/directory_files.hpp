@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 
 // Files and folders as the directory store uses them: by descriptors relative to the folder above,
 // never through a symbolic link, new files appearing whole or not at all.

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/directory.hpp"
 

@@ -4,9 +4,9 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
-#include "libptsecure/error.hpp"
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/directory.hpp"
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "libptsecure/cancel.hpp"
+#include "libptsecure/base/cancel.hpp"
 #include "libptsecure/store/store.hpp"
 
 namespace ptsecure {

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "libptsecure/bytes.hpp"
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/bytes.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::mongodb {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "libptsecure/cancel.hpp"
+#include "libptsecure/base/cancel.hpp"
 #include "libptsecure/store/mongodb_bson.hpp"
 #include "libptsecure/store/mongodb_driver.hpp"
 #include "libptsecure/store/mongodb_log.hpp"

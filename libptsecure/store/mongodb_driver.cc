@@ -6,7 +6,7 @@
 #include <mutex>
 #include <string>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/store/mongodb_version.hpp"
 
 namespace ptsecure::mongodb {

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "libptsecure/log.hpp"
+#include "libptsecure/base/log_sink.hpp"
 
 namespace ptsecure::mongodb {
 

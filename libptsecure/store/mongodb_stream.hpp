@@ -3,7 +3,7 @@
 #include <chrono>
 #include <string>
 
-#include "libptsecure/cancel.hpp"
+#include "libptsecure/base/cancel.hpp"
 #include "libptsecure/store/mongodb_driver.hpp"
 
 namespace ptsecure::mongodb {

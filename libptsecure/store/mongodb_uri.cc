@@ -7,7 +7,7 @@
 #include <limits>
 #include <string_view>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/store/mongodb_log.hpp"
 
 namespace ptsecure::mongodb {

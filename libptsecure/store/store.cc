@@ -4,7 +4,7 @@
 #include <array>
 #include <optional>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/gridfs.hpp"
 

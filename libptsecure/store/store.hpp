@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "libptsecure/blob.hpp"
-#include "libptsecure/bytes.hpp"
-#include "libptsecure/cancel.hpp"
-#include "libptsecure/log.hpp"
+#include "libptsecure/base/bytes.hpp"
+#include "libptsecure/base/cancel.hpp"
+#include "libptsecure/base/log_sink.hpp"
+#include "libptsecure/store/blob.hpp"
 
 // Where sealed models, their records and their wrapped keys are kept. A store is not trusted: it
 // promises atomicity and durability, never authenticity; everything it returns is verified by the

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/value/value.hpp"
 
 // NumPy's .npy files, format versions 1.0 to 3.0.

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/value/value.hpp"
 
 // Elements as raw little-endian bytes in row-major order: the binary tensor extension of the Open

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string_view>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/value/value.hpp"
 
 namespace ptsecure {

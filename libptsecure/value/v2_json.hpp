@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/value/spec.hpp"
 #include "libptsecure/value/validate.hpp"
 #include "libptsecure/value/value.hpp"

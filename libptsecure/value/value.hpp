@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 // What goes into a model and comes out: a small tree. Header-only, because the engine plug-in makes
 // and reads values without linking the core.

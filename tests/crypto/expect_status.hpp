@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "libptsecure/bytes.hpp"
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/bytes.hpp"
+#include "libptsecure/base/error.hpp"
 
 // Passes when the statement throws ptsecure::Error with that status and a message.
 #define EXPECT_STATUS(expected, ...)                                              \

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "libptsecure/byte_source.hpp"
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
+#include "libptsecure/engine/byte_source.hpp"
 
 namespace ptsecure::testing {
 

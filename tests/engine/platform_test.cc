@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 #include <sys/utsname.h>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/engine/torch/call_spec.hpp"
 #include "libptsecure/engine/torch/generated_source.hpp"
-#include "libptsecure/error.hpp"
 
 // The parts of the plug-in that look at a compiled package without torch.
 namespace ptsecure::torch_plugin {

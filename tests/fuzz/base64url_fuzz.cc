@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/base64url.hpp"
-#include "libptsecure/error.hpp"
 
 // One text per value: what decodes encodes to itself, and any bytes survive the way there and back.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

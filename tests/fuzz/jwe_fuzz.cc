@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/jwe.hpp"
-#include "libptsecure/error.hpp"
 
 // Nothing opens but what was encrypted to the two keys.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/jwk.hpp"
-#include "libptsecure/error.hpp"
 
 // A key that is accepted can be written and read again, and stays the same key.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/jws.hpp"
-#include "libptsecure/error.hpp"
 
 // Nothing is accepted but what the corpus' key signed.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "libptsecure/bytes.hpp"
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/bytes.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/keyring/keyring.hpp"
 
 // A key set of any bytes is refused or read; what was read is written and read again as the same,

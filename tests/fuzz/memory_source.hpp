@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "libptsecure/byte_source.hpp"
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
+#include "libptsecure/engine/byte_source.hpp"
 
 namespace ptsecure {
 

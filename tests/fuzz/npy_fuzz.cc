@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/value/npy.hpp"
 #include "libptsecure/value/tensor.hpp"
 

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/registry/log.hpp"
 #include "libptsecure/registry/subjects.hpp"
 

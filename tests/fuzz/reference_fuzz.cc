@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "libptsecure/bytes.hpp"
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/bytes.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/package/reference.hpp"
 
 // A reference is refused, or it is the text of what was read.

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/registry/state.hpp"
 
 // A state file of any bytes is refused or read; what was read is written and read again as the

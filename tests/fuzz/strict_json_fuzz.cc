@@ -3,9 +3,9 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/crypto/secret_json.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
-#include "libptsecure/error.hpp"
 
 // Both parsers accept the same texts, and what they accept survives being written.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

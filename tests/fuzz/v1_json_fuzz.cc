@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "libptsecure/bytes.hpp"
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/bytes.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/value/v1_json.hpp"
 
 // A V1 request of any bytes is refused or read; what was read of the only input can be answered,

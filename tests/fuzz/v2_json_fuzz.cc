@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/value/v2_json.hpp"
 
 // A request of any bytes is refused or read; what was read can be answered, and that answer, sent

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure {
 namespace {

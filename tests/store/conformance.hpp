@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/store/store.hpp"
 
 // What every store must do, whatever it is made of. The tests stand in conformance_*_test.cc; a

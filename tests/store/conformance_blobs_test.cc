@@ -1,7 +1,7 @@
 #include <mutex>
 #include <stdexcept>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "tests/store/conformance.hpp"
 
 namespace ptsecure::test {

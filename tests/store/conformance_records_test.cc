@@ -2,7 +2,7 @@
 #include <atomic>
 #include <numeric>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "tests/store/conformance.hpp"
 
 namespace ptsecure::test {

@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::test {
 

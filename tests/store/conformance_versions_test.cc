@@ -7,7 +7,7 @@
 #include <mutex>
 #include <set>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "tests/store/conformance.hpp"
 
 namespace ptsecure::test {

@@ -1,7 +1,7 @@
 #include <cstdlib>
 #include <stdexcept>
 
-#include "libptsecure/blob.hpp"
+#include "libptsecure/store/blob.hpp"
 #include "tests/store/conformance.hpp"
 #include "tests/store/directory_harness.hpp"
 

@@ -14,7 +14,7 @@
 #include <functional>
 #include <random>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/store/store.hpp"
 #include "tests/store/directory_harness.hpp"
 #include "tests/store/io_faults.hpp"

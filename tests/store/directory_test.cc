@@ -12,7 +12,7 @@
 #include <map>
 #include <set>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/store/component.hpp"
 #include "tests/store/directory_harness.hpp"
 #include "tests/store/io_faults.hpp"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "libptsecure/bytes.hpp"
+#include "libptsecure/base/bytes.hpp"
 
 namespace ptsecure::test {
 

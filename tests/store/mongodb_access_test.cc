@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/store/store.hpp"
 #include "tests/store/directory_harness.hpp"
 #include "tests/store/mongod.hpp"

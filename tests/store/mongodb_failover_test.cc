@@ -5,7 +5,7 @@
 #include <chrono>
 #include <thread>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/store/store.hpp"
 #include "tests/store/mongod.hpp"
 

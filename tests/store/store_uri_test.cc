@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/store.hpp"
 #include "tests/store/directory_harness.hpp"

@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/value/spec.hpp"
 #include "libptsecure/value/tensor.hpp"
 #include "libptsecure/value/value.hpp"

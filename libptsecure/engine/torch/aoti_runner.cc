@@ -1,6 +1,6 @@
 #include "libptsecure/engine/torch/aoti_runner.hpp"
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::torch_plugin {
 

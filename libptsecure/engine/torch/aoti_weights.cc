@@ -15,12 +15,12 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/engine/torch/convert.hpp"
 #include "libptsecure/engine/torch/errors.hpp"
 #include "libptsecure/engine/torch/pickle_globals.hpp"
 #include "libptsecure/engine/torch/read_adapter.hpp"
 #include "libptsecure/engine/torch/safetensors.hpp"
-#include "libptsecure/error.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

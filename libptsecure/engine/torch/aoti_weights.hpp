@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "libptsecure/byte_source.hpp"
+#include "libptsecure/engine/byte_source.hpp"
 #include "libptsecure/engine/torch/aoti_runner.hpp"
 #include "libptsecure/engine/torch/generated_source.hpp"
 #include "libptsecure/engine/torch/pt2_package.hpp"

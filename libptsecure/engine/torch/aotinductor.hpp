@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "libptsecure/byte_source.hpp"
+#include "libptsecure/engine/byte_source.hpp"
 #include "libptsecure/engine/engine.hpp"
 
 namespace ptsecure::torch_plugin {

@@ -4,8 +4,8 @@
 #include <array>
 #include <cstring>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/engine/torch/pickle_globals.hpp"
-#include "libptsecure/error.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

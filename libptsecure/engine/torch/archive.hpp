@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "libptsecure/byte_source.hpp"
+#include "libptsecure/engine/byte_source.hpp"
 
 // What a TorchScript file is made of: a zip archive of records under one folder. This reads the
 // directory only to plan the load; libtorch reads the archive itself. No torch here.

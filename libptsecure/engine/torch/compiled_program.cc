@@ -7,7 +7,7 @@
 #include <optional>
 #include <thread>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

@@ -6,7 +6,7 @@
 #include <new>
 #include <string_view>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

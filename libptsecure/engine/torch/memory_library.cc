@@ -13,8 +13,8 @@
 #include <string_view>
 #include <utility>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/engine/torch/platform.hpp"
-#include "libptsecure/error.hpp"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U  // since Linux 6.3; where vm.memfd_noexec is set it must be asked for

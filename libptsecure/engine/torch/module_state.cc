@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

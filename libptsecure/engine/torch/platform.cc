@@ -8,7 +8,7 @@
 #include <fstream>
 #include <string>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

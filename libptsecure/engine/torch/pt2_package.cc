@@ -4,7 +4,7 @@
 #include <set>
 #include <string_view>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

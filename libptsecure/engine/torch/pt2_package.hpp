@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "libptsecure/byte_source.hpp"
+#include "libptsecure/engine/byte_source.hpp"
 #include "libptsecure/engine/torch/archive.hpp"
 
 // What an AOTInductor package (.pt2) is made of, read from its directory and small records. No

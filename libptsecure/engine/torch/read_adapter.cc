@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

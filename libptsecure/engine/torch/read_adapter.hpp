@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "libptsecure/byte_source.hpp"
+#include "libptsecure/engine/byte_source.hpp"
 #include "libptsecure/engine/torch/archive.hpp"
 #include "libptsecure/engine/torch/tensor_arena.hpp"
 

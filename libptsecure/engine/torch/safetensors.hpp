@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "libptsecure/byte_source.hpp"
+#include "libptsecure/engine/byte_source.hpp"
 #include "libptsecure/value/value.hpp"
 
 // The header of a safetensors file: eight bytes of length, JSON, then the tensors' bytes in one

@@ -1,4 +1,4 @@
-#include "libptsecure/thread_pool.hpp"
+#include "libptsecure/base/thread_pool.hpp"
 
 #include <pthread.h>
 #include <signal.h>
@@ -12,6 +12,8 @@
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "libptsecure/base/cores.hpp"
 
 namespace ptsecure {
 namespace {

@@ -5,18 +5,18 @@
 #include <system_error>
 #include <thread>
 
-#include "libptsecure/signals_blocked.hpp"
+#include "libptsecure/base/signals_blocked.hpp"
 
 namespace ptsecure {
 
 // One piece of work that goes on beside its owner until it is done or told to stop. Used by one
 // thread at a time.
-class Ahead {
+class BackgroundWork {
  public:
-  Ahead() = default;
-  Ahead(const Ahead&) = delete;
-  Ahead& operator=(const Ahead&) = delete;
-  ~Ahead() { stop(); }
+  BackgroundWork() = default;
+  BackgroundWork(const BackgroundWork&) = delete;
+  BackgroundWork& operator=(const BackgroundWork&) = delete;
+  ~BackgroundWork() { stop(); }
 
   // `work` looks at stopping() often and doesn't throw. Where the system has no thread to give,
   // nothing begins.

@@ -6,7 +6,7 @@
 #include <memory>
 #include <thread>
 
-#include "libptsecure/error.hpp"
+#include "libptsecure/base/error.hpp"
 
 namespace ptsecure {
 

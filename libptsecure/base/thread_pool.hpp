@@ -4,27 +4,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <string>
 
 namespace ptsecure {
-
-// Cores this process may use: the affinity mask, cut to the cgroup's CPU quota, at least 1.
-unsigned available_cores();
-
-// Cores in the calling thread's affinity mask, and what the cgroup's CPU quota leaves of so many.
-unsigned affinity_cores();
-unsigned within_quota(unsigned cores);
-
-// The CPU quota of this process's control groups (version 1 or 2) in whole cores, rounded up; 0 for
-// none. `root` is put before /proc and /sys.
-unsigned cgroup_cores(const std::string& root);
 
 // A fixed number of threads, started on first use; the one that calls for_each counts as one of
 // them. Thread-safe. After a fork the child's pool starts its own threads. Signals stay with the
 // host's threads.
 class ThreadPool {
  public:
-  // 0 = available_cores(), with the affinity that this thread has now; the control groups are read
+  // 0 = cores(), with the affinity that this thread has now; the control groups are read
   // on first use, because that takes several files.
   explicit ThreadPool(unsigned threads = 0);
   ~ThreadPool();

@@ -3,7 +3,7 @@
 #include <future>
 #include <utility>
 
-#include "libptsecure/signals_blocked.hpp"
+#include "libptsecure/base/signals_blocked.hpp"
 
 namespace ptsecure {
 
@@ -11,7 +11,7 @@ namespace ptsecure {
 // for the end. Where the system has no thread to give, the work is done by whoever asks for the
 // result.
 template <typename Work>
-auto beside(Work work) {
+auto run_async(Work work) {
   const SignalsBlocked blocked;
   return std::async(std::launch::async | std::launch::deferred, std::move(work));
 }

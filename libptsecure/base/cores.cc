@@ -1,3 +1,5 @@
+#include "libptsecure/base/cores.hpp"
+
 #include <sched.h>
 #include <unistd.h>
 
@@ -10,8 +12,6 @@
 #include <sstream>
 #include <string>
 #include <vector>
-
-#include "libptsecure/thread_pool.hpp"
 
 namespace ptsecure {
 namespace {
@@ -107,7 +107,7 @@ unsigned within_quota(unsigned cores) {
   return quota == 0 ? cores : std::min(cores, quota);
 }
 
-unsigned available_cores() {
+unsigned cores() {
   return within_quota(affinity_cores());
 }
 

@@ -1,4 +1,4 @@
-#include "libptsecure/thread_pool.hpp"
+#include "libptsecure/base/thread_pool.hpp"
 
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -17,6 +17,8 @@
 #include <stdexcept>
 #include <thread>
 #include <vector>
+
+#include "libptsecure/base/cores.hpp"
 
 namespace ptsecure {
 namespace {
@@ -63,8 +65,8 @@ TEST(ThreadPool, works_on_all_its_threads_at_once) {
 }
 
 TEST(ThreadPool, zero_means_the_available_cores) {
-  EXPECT_GE(available_cores(), 1u);
-  EXPECT_EQ(ThreadPool(0).size(), available_cores());
+  EXPECT_GE(cores(), 1u);
+  EXPECT_EQ(ThreadPool(0).size(), cores());
 }
 
 TEST(ThreadPool, the_first_exception_stops_the_rest_and_arrives) {
@@ -262,12 +264,12 @@ class AvailableCores : public testing::Test {
 
 TEST_F(AvailableCores, respects_the_affinity_mask) {
   stay_on_one();
-  EXPECT_EQ(available_cores(), 1u);
+  EXPECT_EQ(cores(), 1u);
 }
 
 TEST_F(AvailableCores, of_a_pool_are_those_of_the_thread_that_made_it) {
   const ThreadPool pool;
-  const unsigned before = available_cores();
+  const unsigned before = cores();
   stay_on_one();
   EXPECT_EQ(pool.size(), before);
 }
@@ -277,7 +279,7 @@ TEST_F(AvailableCores, are_counted_once_for_all_who_ask) {
   std::vector<std::thread> threads;
   std::atomic<unsigned> wrong{0};
   for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] { wrong += pool.size() == available_cores() ? 0U : 1U; });
+    threads.emplace_back([&] { wrong += pool.size() == cores() ? 0U : 1U; });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0U);

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <functional>
 
-#include "libptsecure/bytes.hpp"
-#include "libptsecure/cancel.hpp"
+#include "libptsecure/base/bytes.hpp"
+#include "libptsecure/base/cancel.hpp"
 
 namespace ptsecure {
 
