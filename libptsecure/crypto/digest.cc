@@ -72,4 +72,34 @@ bool equal_constant_time(ByteView a, ByteView b) noexcept {
   return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
 }
 
+namespace {
+
+Bytes hex_decode(std::string_view text) {
+  Bytes bytes(text.size() / 2);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const char* end = text.data() + 2 * i + 2;
+    const auto read = std::from_chars(end - 2, end, bytes[i], 16);
+    if (read.ec != std::errc() || read.ptr != end) throw Error(Status::corrupt, "no hex digits");
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Sha256Digest parse_digest(std::string_view text, std::string_view what) {
+  Sha256Digest digest{};
+  try {
+    const Bytes bytes =
+        text.size() == 2 * digest.size() ? hex_decode(text) : base64url_decode(text);
+    if (bytes.size() == digest.size()) {
+      std::copy(bytes.begin(), bytes.end(), digest.begin());
+      return digest;
+    }
+  } catch (const Error&) {  // said below
+  }
+  throw Error(Status::invalid_argument,
+              std::string(what) +
+                  " must be a SHA-256 as 43 characters of base64url or 64 hexadecimal digits");
+}
+
 }  // namespace ptsecure

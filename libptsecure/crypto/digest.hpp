@@ -35,4 +35,8 @@ SecretBytes hkdf_sha256(ByteView ikm, ByteView salt, ByteView info, std::size_t 
 // Takes the same time wherever the bytes differ; sizes are not secret.
 bool equal_constant_time(ByteView a, ByteView b) noexcept;
 
+// 43 characters of base64url or 64 hexadecimal digits. Throws Status::invalid_argument naming
+// `what`.
+Sha256Digest parse_digest(std::string_view text, std::string_view what);
+
 }  // namespace ptsecure

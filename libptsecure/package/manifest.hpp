@@ -12,6 +12,11 @@
 
 namespace ptsecure {
 
+// Formats of a model.
+inline constexpr std::string_view kTorchScript = "torchscript";
+inline constexpr std::string_view kAotInductor = "aotinductor";
+inline constexpr std::string_view kOpaque = "opaque";  // any bytes; can't be run
+
 // One sealed payload of a version. Its associated data is "ptsecure/1 <sealed_name>
 // <sealed_version>", which differs from the version's own name and number when a payload is shared.
 struct PayloadEntry {

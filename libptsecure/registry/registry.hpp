@@ -18,7 +18,9 @@
 #include "libptsecure/package/payload.hpp"
 #include "libptsecure/package/reference.hpp"
 #include "libptsecure/registry/access.hpp"
+#include "libptsecure/registry/resolve.hpp"
 #include "libptsecure/registry/state.hpp"
+#include "libptsecure/registry/subjects.hpp"
 #include "libptsecure/store/gridfs.hpp"
 #include "libptsecure/store/store.hpp"
 #include "libptsecure/value/v2_json.hpp"
@@ -45,18 +47,6 @@ struct JwkPlace {
   std::string_view json;
   std::string filename;  // empty = given
 };
-
-// What a reader expects of a reference beyond its signatures: what protects from old records where
-// no state remembers them. Falling short of it is Status::rollback.
-struct Expected {
-  std::uint64_t min_sequence = 0;        // of the alias's last record
-  std::optional<std::int64_t> max_age;   // of that record, in seconds, by its signed time
-  std::optional<Sha256Digest> manifest;  // SHA-256 of the manifest's payload bytes
-};
-
-// 43 characters of base64url or 64 hexadecimal digits. Throws Status::invalid_argument naming
-// `what`.
-Sha256Digest parse_digest(std::string_view text, std::string_view what);
 
 struct OpenOptions {
   VerifyLevel level = VerifyLevel::signed_;
@@ -94,12 +84,6 @@ struct AliasInfo {
   std::string signer;          // kid
   bool signer_trusted = true;  // false: later records vouch for this one, the keyring no longer
 };
-
-enum class KeyStatus { enabled, disabled, destroyed };
-
-inline constexpr std::string_view kTorchScript = "torchscript";
-inline constexpr std::string_view kAotInductor = "aotinductor";
-inline constexpr std::string_view kOpaque = "opaque";  // any bytes; can't be run
 
 // "cpu", "cuda", "cuda:N"; empty = cpu. Throws Status::invalid_argument.
 Device parse_device(std::string_view text);

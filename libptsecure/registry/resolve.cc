@@ -1,7 +1,6 @@
 #include "libptsecure/registry/resolve.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <ctime>
 
 #include "libptsecure/crypto/base64url.hpp"
@@ -85,16 +84,6 @@ void check_age(const ChainRecord& head, const std::string& what, std::int64_t ma
   }
 }
 
-Bytes hex_decode(std::string_view text) {
-  Bytes bytes(text.size() / 2);
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    const char* end = text.data() + 2 * i + 2;
-    const auto read = std::from_chars(end - 2, end, bytes[i], 16);
-    if (read.ec != std::errc() || read.ptr != end) throw Error(Status::corrupt, "no hex digits");
-  }
-  return bytes;
-}
-
 void check_expected(const VerifiedVersion& version, const Expected& expected) {
   if (!expected.manifest || sha256(as_bytes(version.json)) == *expected.manifest) return;
   throw Error(Status::rollback, version.manifest->name + "/" +
@@ -103,22 +92,6 @@ void check_expected(const VerifiedVersion& version, const Expected& expected) {
 }
 
 }  // namespace
-
-Sha256Digest parse_digest(std::string_view text, std::string_view what) {
-  Sha256Digest digest{};
-  try {
-    const Bytes bytes =
-        text.size() == 2 * digest.size() ? hex_decode(text) : base64url_decode(text);
-    if (bytes.size() == digest.size()) {
-      std::copy(bytes.begin(), bytes.end(), digest.begin());
-      return digest;
-    }
-  } catch (const Error&) {  // said below
-  }
-  throw Error(Status::invalid_argument,
-              std::string(what) +
-                  " must be a SHA-256 as 43 characters of base64url or 64 hexadecimal digits");
-}
 
 VerifiedVersion verify_manifest(const Access& access, const VersionRow& row) {
   const std::string what = "the manifest of " + row.name + "/" + std::to_string(row.version);

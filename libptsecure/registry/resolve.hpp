@@ -1,15 +1,25 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "libptsecure/package/manifest.hpp"
+#include "libptsecure/package/reference.hpp"
 #include "libptsecure/registry/access.hpp"
-#include "libptsecure/registry/registry.hpp"
 #include "libptsecure/registry/subjects.hpp"
 
 namespace ptsecure {
+
+// What a reader expects of a reference beyond its signatures: what protects from old records where
+// no state remembers them. Falling short of it is Status::rollback.
+struct Expected {
+  std::uint64_t min_sequence = 0;        // of the alias's last record
+  std::optional<std::int64_t> max_age;   // of that record, in seconds, by its signed time
+  std::optional<Sha256Digest> manifest;  // SHA-256 of the manifest's payload bytes
+};
 
 // A version and its manifest, both verified.
 struct VerifiedVersion {

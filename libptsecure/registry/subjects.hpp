@@ -7,7 +7,6 @@
 #include "libptsecure/keyring/keyring.hpp"
 #include "libptsecure/package/manifest.hpp"
 #include "libptsecure/registry/records.hpp"
-#include "libptsecure/registry/registry.hpp"
 
 // What the records of each kind of chain say: the bodies of alias and key records, and the wrapped
 // keys that a key record vouches for.
@@ -24,6 +23,8 @@ struct AliasBody {
   std::string to_json() const;
   static AliasBody from_record(const ChainRecord& record);
 };
+
+enum class KeyStatus { enabled, disabled, destroyed };
 
 struct KeyBody {
   std::string name;  // what the key sealed
