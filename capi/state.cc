@@ -1,8 +1,7 @@
-#include "libptsecure/registry/state.hpp"
-
 #include <string>
 
 #include "capi/guard.hpp"
+#include "libptsecure/history/state_file.hpp"
 #include "ptsecure/ptsecure.h"
 
 using namespace ptsecure::capi;

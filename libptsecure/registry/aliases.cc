@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "libptsecure/history/announce.hpp"
 #include "libptsecure/registry/dependents.hpp"
-#include "libptsecure/registry/log.hpp"
 #include "libptsecure/registry/resolve.hpp"
 
 namespace ptsecure {

@@ -9,10 +9,10 @@
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
+#include "libptsecure/history/announce.hpp"
 #include "libptsecure/keyring/key_policy.hpp"
 #include "libptsecure/package/manifest.hpp"
 #include "libptsecure/package/reference.hpp"
-#include "libptsecure/registry/log.hpp"
 
 namespace ptsecure {
 namespace {

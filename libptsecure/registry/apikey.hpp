@@ -9,8 +9,8 @@
 #include "libptsecure/base/cancel.hpp"
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/crypto/secret.hpp"
+#include "libptsecure/history/access.hpp"
 #include "libptsecure/keyring/keyring.hpp"
-#include "libptsecure/registry/access.hpp"
 #include "libptsecure/store/store.hpp"
 
 // API keys: what clients show to a server. The store holds one chain of signed records per key,

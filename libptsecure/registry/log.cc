@@ -1,80 +1,52 @@
-#include "libptsecure/registry/log.hpp"
-
-#include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
-#include <thread>
 
-#include "libptsecure/crypto/random.hpp"
-#include "libptsecure/registry/subjects.hpp"
+#include "libptsecure/crypto/base64url.hpp"
+#include "libptsecure/history/announce.hpp"
+#include "libptsecure/registry/registry.hpp"
 
 namespace ptsecure {
 namespace {
 
-constexpr int kTries = 200;
+using nlohmann::ordered_json;
 
-// Up to 1 ms for the first, 20 ms for later ones, so that those who collided don't do so again.
-void wait_a_little(int tries) {
-  std::uint8_t byte = 0;
-  random_bytes({&byte, 1});
-  std::this_thread::sleep_for(std::chrono::microseconds(4 * byte * std::min(tries, 20)));
-}
-
-// Appends to the log, after `previous` if it still is the last record.
-ChainRecord append_to_log(const Access& access, const LogBody& body, std::string_view reason,
-                          std::optional<ChainRecord> previous = std::nullopt) {
-  const Records records = access.records();
-  const std::string json = body.to_json();
-  for (int tries = 1;; ++tries) {
-    access.cancel.check();
-    if (!previous) previous = records.last(log_subject());
-    try {
-      return records.append(log_subject(), previous, json, reason);
-    } catch (const Error& error) {
-      if (error.status() != Status::conflict || tries == kTries) throw;
-    }
-    previous.reset();
-    wait_a_little(tries);
+ordered_json to_json(const ChainRecord& record) {
+  const LogBody body = LogBody::from_record(record);
+  ordered_json out{{"sequence", record.head.sequence}, {"what", body.what}};
+  if (!body.name.empty()) out["name"] = body.name;
+  if (body.version != 0) out["version"] = body.version;
+  if (!body.alias.empty()) out["alias"] = body.alias;
+  if (body.manifest) out["manifest"] = base64url_encode(*body.manifest);
+  if (body.change) {
+    out["chain"] = chain_text(body.change->chain);
+    out["chain_sequence"] = body.change->record.sequence;
   }
-}
-
-void confirm(const Access& access, const LogBody& announcement, const ChainRecord& announced) {
-  LogBody done;
-  done.what = kLogDone;
-  done.name = announcement.name;
-  done.confirms = announced.head.sequence;
-  try {
-    append_to_log(access, done, "", announced);
-  } catch (const Error&) {  // the change has been made, and announced
-  }
+  if (body.confirms != 0) out["confirms"] = body.confirms;
+  out["time"] = record.head.time;
+  out["reason"] = record.head.reason;
+  out["signer"] = record.head.signer;
+  out["signer_trusted"] = record.head.signer_trusted;
+  out["record"] = base64url_encode(record.digest);
+  return out;
 }
 
 }  // namespace
 
-const ChainSubject& log_subject() {
-  static const ChainSubject kSubject = [] {
-    ChainSubject subject{.chain = {"log"}, .kind = RecordKind::log, .name = {}};
-    subject.name_in_body = true;
-    return subject;
-  }();
-  return kSubject;
+std::optional<Error> Registry::verify_log(const Keyring& keys,
+                                          const std::optional<RecordMark>& head,
+                                          const CheckSink& check, const CancelToken& cancel) const {
+  return audit_log(access(keys, cancel), head, check);
 }
 
-void log_change(const Access& access, const LogBody& announcement, std::string_view reason,
-                const std::function<void()>& effect) {
-  const ChainRecord announced = append_to_log(access, announcement, reason);
-  effect();
-  confirm(access, announcement, announced);
-}
-
-ChainRecord append_logged(const Access& access, const ChainSubject& subject,
-                          const std::optional<ChainRecord>& previous, std::string_view body,
-                          std::string_view reason, LogBody announcement) {
-  const Records records = access.records();
-  const SignedRecord next = records.sign(subject, previous, body, reason);
-  announcement.change = LogBody::Change{subject.chain, next.record.mark()};
-  log_change(access, announcement, reason, [&] { records.append(subject, next); });
-  return next.record;
+std::string Registry::log_json(const Keyring& keys, std::uint64_t first, std::uint64_t limit,
+                               const CancelToken& cancel) const {
+  ordered_json out = ordered_json::array();
+  const Access access = this->access(keys, cancel);
+  for (const ChainRecord& record : access.records().all(log_subject())) {
+    if (record.head.sequence < first) continue;
+    if (limit != 0 && out.size() == limit) break;
+    out.push_back(to_json(record));
+  }
+  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 }  // namespace ptsecure

@@ -11,9 +11,9 @@
 #include "libptsecure/base/signals_blocked.hpp"
 #include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
+#include "libptsecure/history/announce.hpp"
+#include "libptsecure/history/bodies.hpp"
 #include "libptsecure/registry/inspect.hpp"
-#include "libptsecure/registry/log.hpp"
-#include "libptsecure/registry/subjects.hpp"
 
 namespace ptsecure {
 namespace {
@@ -250,18 +250,6 @@ Registry::Registry(std::shared_ptr<Store> store, unsigned threads,
 
 Access Registry::access(const Keyring& keys, const CancelToken& cancel) const {
   return {*store_, keys, cancel, memory_.get()};
-}
-
-void ensure_created(const Access& access) {
-  if (access.memory != nullptr) {
-    try {
-      access.memory->check_place(access.store.id(access.cancel));
-    } catch (const Error& error) {
-      if (error.status() != Status::not_found) throw;
-      access.memory->check_no_store();
-    }
-  }
-  access.store.ensure_created(access.cancel);
 }
 
 }  // namespace ptsecure

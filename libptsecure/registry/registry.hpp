@@ -13,14 +13,15 @@
 
 #include "libptsecure/base/thread_pool.hpp"
 #include "libptsecure/engine/engine.hpp"
+#include "libptsecure/history/access.hpp"
+#include "libptsecure/history/audit.hpp"
+#include "libptsecure/history/bodies.hpp"
+#include "libptsecure/history/memory.hpp"
 #include "libptsecure/keyring/keyring.hpp"
 #include "libptsecure/package/manifest.hpp"
 #include "libptsecure/package/payload.hpp"
 #include "libptsecure/package/reference.hpp"
-#include "libptsecure/registry/access.hpp"
 #include "libptsecure/registry/resolve.hpp"
-#include "libptsecure/registry/state.hpp"
-#include "libptsecure/registry/subjects.hpp"
 #include "libptsecure/store/gridfs.hpp"
 #include "libptsecure/store/store.hpp"
 #include "libptsecure/value/v2_json.hpp"
@@ -87,10 +88,6 @@ struct AliasInfo {
 
 // "cpu", "cuda", "cuda:N"; empty = cpu. Throws Status::invalid_argument.
 Device parse_device(std::string_view text);
-
-// One finding of verify(): "manifest", "payload model", ...
-using CheckSink =
-    std::function<void(const std::string& check, Status status, const std::string& detail)>;
 
 class LoadedModel;
 struct SharedProgram;

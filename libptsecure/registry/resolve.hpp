@@ -6,10 +6,10 @@
 #include <string>
 #include <string_view>
 
+#include "libptsecure/history/access.hpp"
+#include "libptsecure/history/bodies.hpp"
 #include "libptsecure/package/manifest.hpp"
 #include "libptsecure/package/reference.hpp"
-#include "libptsecure/registry/access.hpp"
-#include "libptsecure/registry/subjects.hpp"
 
 namespace ptsecure {
 

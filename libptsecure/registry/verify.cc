@@ -1,4 +1,4 @@
-#include "libptsecure/registry/log.hpp"
+#include "libptsecure/history/audit.hpp"
 #include "libptsecure/registry/package_state.hpp"
 
 namespace ptsecure {

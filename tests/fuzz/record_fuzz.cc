@@ -3,8 +3,8 @@
 #include <cstdlib>
 
 #include "libptsecure/base/error.hpp"
-#include "libptsecure/registry/log.hpp"
-#include "libptsecure/registry/subjects.hpp"
+#include "libptsecure/history/announce.hpp"
+#include "libptsecure/history/bodies.hpp"
 
 // The payload of a record of any bytes, and the bodies that it may hold, are refused or read; what
 // was read is written and read again as the same.

@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "libptsecure/base/error.hpp"
-#include "libptsecure/registry/state.hpp"
+#include "libptsecure/history/state_file.hpp"
 
 // A state file of any bytes is refused or read; what was read is written and read again as the
 // same.

@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
+#include "tests/history/history_fixture.hpp"
 #include "tests/registry/forwarding_store.hpp"
-#include "tests/registry/history_fixture.hpp"
 
 // The index of a model with many versions, which several threads read.
 namespace ptsecure {

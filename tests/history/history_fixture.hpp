@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "libptsecure/crypto/base64url.hpp"
-#include "libptsecure/registry/log.hpp"
+#include "libptsecure/history/announce.hpp"
 #include "tests/registry/place.hpp"
 
 namespace ptsecure {

@@ -1,9 +1,9 @@
 #include <algorithm>
 
 #include "libptsecure/crypto/jws.hpp"
-#include "libptsecure/registry/log.hpp"
-#include "libptsecure/registry/subjects.hpp"
-#include "tests/registry/history_fixture.hpp"
+#include "libptsecure/history/announce.hpp"
+#include "libptsecure/history/bodies.hpp"
+#include "tests/history/history_fixture.hpp"
 
 // What somebody who may write to the store, but holds no signing key, may try on its history: on a
 // folder and on MongoDB.

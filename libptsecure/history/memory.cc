@@ -1,4 +1,4 @@
-#include "libptsecure/registry/state.hpp"
+#include "libptsecure/history/memory.hpp"
 
 #include <filesystem>
 #include <nlohmann/json.hpp>

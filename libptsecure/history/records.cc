@@ -1,4 +1,4 @@
-#include "libptsecure/registry/records.hpp"
+#include "libptsecure/history/records.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
 #include <chrono>
 
-#include "libptsecure/registry/subjects.hpp"
+#include "libptsecure/history/bodies.hpp"
+#include "tests/history/history_fixture.hpp"
 #include "tests/registry/forwarding_store.hpp"
-#include "tests/registry/history_fixture.hpp"
 
 // What a long history costs a restart.
 namespace ptsecure {

@@ -8,8 +8,8 @@
 
 #include "libptsecure/base/cancel.hpp"
 #include "libptsecure/crypto/digest.hpp"
+#include "libptsecure/history/memory.hpp"
 #include "libptsecure/keyring/keyring.hpp"
-#include "libptsecure/registry/state.hpp"
 #include "libptsecure/store/store.hpp"
 
 // Signed, chained records: the one mechanism under aliases, key status, API keys and the log. A

@@ -1,4 +1,4 @@
-#include "libptsecure/registry/subjects.hpp"
+#include "libptsecure/history/bodies.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
-#include "libptsecure/registry/log.hpp"
+#include "libptsecure/history/announce.hpp"
 
 namespace ptsecure {
 namespace {

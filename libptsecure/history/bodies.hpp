@@ -4,9 +4,9 @@
 #include <string_view>
 #include <vector>
 
+#include "libptsecure/history/records.hpp"
 #include "libptsecure/keyring/keyring.hpp"
 #include "libptsecure/package/manifest.hpp"
-#include "libptsecure/registry/records.hpp"
 
 // What the records of each kind of chain say: the bodies of alias and key records, and the wrapped
 // keys that a key record vouches for.

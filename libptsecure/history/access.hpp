@@ -1,7 +1,7 @@
 #pragma once
 
-#include "libptsecure/registry/records.hpp"
-#include "libptsecure/registry/state.hpp"
+#include "libptsecure/history/memory.hpp"
+#include "libptsecure/history/records.hpp"
 
 namespace ptsecure {
 

@@ -1,8 +1,8 @@
 #include <barrier>
 #include <thread>
 
-#include "libptsecure/registry/subjects.hpp"
-#include "tests/registry/history_fixture.hpp"
+#include "libptsecure/history/bodies.hpp"
+#include "tests/history/history_fixture.hpp"
 
 // Two operators who move one alias at the same time.
 namespace ptsecure {

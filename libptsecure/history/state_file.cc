@@ -1,3 +1,5 @@
+#include "libptsecure/history/state_file.hpp"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -10,7 +12,6 @@
 #include <system_error>
 
 #include "libptsecure/crypto/random.hpp"
-#include "libptsecure/registry/state.hpp"
 
 namespace ptsecure {
 namespace {

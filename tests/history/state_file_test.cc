@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "tests/registry/history_fixture.hpp"
+#include "tests/history/history_fixture.hpp"
 
 // The file in which a client remembers what it has seen.
 namespace ptsecure {

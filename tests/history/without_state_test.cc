@@ -1,5 +1,5 @@
-#include "libptsecure/registry/subjects.hpp"
-#include "tests/registry/history_fixture.hpp"
+#include "libptsecure/history/bodies.hpp"
+#include "tests/history/history_fixture.hpp"
 
 // A reader who remembers nothing: what it may expect of a reference instead.
 namespace ptsecure {

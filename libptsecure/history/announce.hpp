@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "libptsecure/registry/access.hpp"
+#include "libptsecure/history/access.hpp"
 
 // The log: one chain of a store, {"log"}, of every change that somebody signed.
 //
@@ -54,9 +54,5 @@ void log_change(const Access& access, const LogBody& announcement, std::string_v
 ChainRecord append_logged(const Access& access, const ChainSubject& subject,
                           const std::optional<ChainRecord>& previous, std::string_view body,
                           std::string_view reason, LogBody announcement);
-
-// Verifies every record of the log and every link, however the log is damaged; the first thing that
-// is wrong, or nothing, and how many records there are.
-std::optional<Error> check_log(const Access& access, std::uint64_t& records);
 
 }  // namespace ptsecure

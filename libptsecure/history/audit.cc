@@ -1,18 +1,17 @@
+#include "libptsecure/history/audit.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/jws.hpp"
-#include "libptsecure/registry/log.hpp"
-#include "libptsecure/registry/resolve.hpp"
+#include "libptsecure/history/announce.hpp"
+#include "libptsecure/history/bodies.hpp"
 
 namespace ptsecure {
 namespace {
-
-using nlohmann::ordered_json;
 
 constexpr std::size_t kPage = 256;
 
@@ -316,26 +315,6 @@ void Audit::summarise() {
   note("log head", std::to_string(end_->sequence) + ":" + base64url_encode(end_->digest));
 }
 
-ordered_json to_json(const ChainRecord& record) {
-  const LogBody body = LogBody::from_record(record);
-  ordered_json out{{"sequence", record.head.sequence}, {"what", body.what}};
-  if (!body.name.empty()) out["name"] = body.name;
-  if (body.version != 0) out["version"] = body.version;
-  if (!body.alias.empty()) out["alias"] = body.alias;
-  if (body.manifest) out["manifest"] = base64url_encode(*body.manifest);
-  if (body.change) {
-    out["chain"] = chain_text(body.change->chain);
-    out["chain_sequence"] = body.change->record.sequence;
-  }
-  if (body.confirms != 0) out["confirms"] = body.confirms;
-  out["time"] = record.head.time;
-  out["reason"] = record.head.reason;
-  out["signer"] = record.head.signer;
-  out["signer_trusted"] = record.head.signer_trusted;
-  out["record"] = base64url_encode(record.digest);
-  return out;
-}
-
 }  // namespace
 
 std::optional<Error> check_log(const Access& access, std::uint64_t& records) {
@@ -346,36 +325,23 @@ std::optional<Error> check_log(const Access& access, std::uint64_t& records) {
   return audit.first();
 }
 
-std::optional<Error> Registry::verify_log(const Keyring& keys,
-                                          const std::optional<RecordMark>& head,
-                                          const CheckSink& check, const CancelToken& cancel) const {
-  const Access access = this->access(keys, cancel);
-  const std::string id = store_->id(cancel);
+std::optional<Error> audit_log(const Access& access, const std::optional<RecordMark>& head,
+                               const CheckSink& check) {
+  const std::string id = access.store.id(access.cancel);
+  const Memory* memory = access.memory;
   const auto remembered =
-      memory_ ? memory_->record(id, log_subject().chain) : std::optional<RecordMark>();
+      memory != nullptr ? memory->record(id, log_subject().chain) : std::optional<RecordMark>();
   Audit audit(access, check);
   audit.read();
   if (head) audit.check_head(*head, "which was given");
-  if (remembered) audit.check_head(*remembered, "remembered in " + memory_->file());
+  if (remembered) audit.check_head(*remembered, "remembered in " + memory->file());
   audit.check_effects();
   audit.check_all_announced();
   audit.summarise();
-  if (!audit.first() && memory_ && audit.end()) {
-    memory_->advance(id, log_subject().chain, remembered, *audit.end());
+  if (!audit.first() && memory != nullptr && audit.end()) {
+    memory->advance(id, log_subject().chain, remembered, *audit.end());
   }
   return audit.first();
-}
-
-std::string Registry::log_json(const Keyring& keys, std::uint64_t first, std::uint64_t limit,
-                               const CancelToken& cancel) const {
-  ordered_json out = ordered_json::array();
-  const Access access = this->access(keys, cancel);
-  for (const ChainRecord& record : access.records().all(log_subject())) {
-    if (record.head.sequence < first) continue;
-    if (limit != 0 && out.size() == limit) break;
-    out.push_back(to_json(record));
-  }
-  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 }  // namespace ptsecure
