@@ -1,4 +1,4 @@
-#include "libptsecure/registry/apikey.hpp"
+#include "libptsecure/apikeys/apikey.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -6,7 +6,7 @@
 #include "capi/guard.hpp"
 #include "capi/handles.hpp"
 #include "capi/options.hpp"
-#include "libptsecure/registry/apikey_check.hpp"
+#include "libptsecure/apikeys/checker.hpp"
 
 using namespace ptsecure::capi;
 using ptsecure::ApiKeyAnswer;

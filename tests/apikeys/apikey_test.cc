@@ -1,4 +1,4 @@
-#include "libptsecure/registry/apikey.hpp"
+#include "libptsecure/apikeys/apikey.hpp"
 
 #include <atomic>
 #include <concepts>
@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "libptsecure/apikeys/checker.hpp"
+#include "libptsecure/apikeys/token_bucket.hpp"
 #include "libptsecure/crypto/jws.hpp"
-#include "libptsecure/registry/apikey_check.hpp"
-#include "libptsecure/registry/token_bucket.hpp"
 #include "tests/registry/registry_fixture.hpp"
 #if PTSECURE_WITH_MONGODB
 #include "tests/store/mongod.hpp"

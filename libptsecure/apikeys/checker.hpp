@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "libptsecure/apikeys/apikey.hpp"
 #include "libptsecure/keyring/keyring.hpp"
-#include "libptsecure/registry/apikey.hpp"
 #include "libptsecure/store/store.hpp"
 
 namespace ptsecure {

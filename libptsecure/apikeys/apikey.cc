@@ -1,4 +1,4 @@
-#include "libptsecure/registry/apikey.hpp"
+#include "libptsecure/apikeys/apikey.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "libptsecure/registry/apikey_check.hpp"
+#include "libptsecure/apikeys/checker.hpp"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -13,9 +13,9 @@
 #include <thread>
 #include <utility>
 
+#include "libptsecure/apikeys/token_bucket.hpp"
 #include "libptsecure/base/signals_blocked.hpp"
 #include "libptsecure/package/manifest.hpp"
-#include "libptsecure/registry/token_bucket.hpp"
 
 namespace ptsecure {
 namespace {
