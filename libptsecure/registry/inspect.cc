@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include "libptsecure/engine/loader.hpp"
+#include "libptsecure/protocol/v2_json.hpp"
 #include "libptsecure/value/tensor.hpp"
-#include "libptsecure/value/v2_json.hpp"
 
 namespace ptsecure {
 namespace {

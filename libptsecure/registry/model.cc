@@ -3,11 +3,11 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "libptsecure/protocol/v1_json.hpp"
+#include "libptsecure/protocol/v2_json.hpp"
 #include "libptsecure/registry/registry.hpp"
 #include "libptsecure/value/json_spec.hpp"
 #include "libptsecure/value/tensor.hpp"
-#include "libptsecure/value/v1_json.hpp"
-#include "libptsecure/value/v2_json.hpp"
 
 namespace ptsecure {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "libptsecure/base/run_async.hpp"
 #include "libptsecure/engine/loader.hpp"
+#include "libptsecure/protocol/v2_json.hpp"
 #include "libptsecure/registry/package_state.hpp"
-#include "libptsecure/value/v2_json.hpp"
 
 namespace ptsecure {
 

@@ -21,10 +21,10 @@
 #include "libptsecure/package/manifest.hpp"
 #include "libptsecure/package/payload.hpp"
 #include "libptsecure/package/reference.hpp"
+#include "libptsecure/protocol/v2_json.hpp"
 #include "libptsecure/registry/resolve.hpp"
 #include "libptsecure/store/gridfs.hpp"
 #include "libptsecure/store/store.hpp"
-#include "libptsecure/value/v2_json.hpp"
 #include "libptsecure/value/validate.hpp"
 
 // Publishing, finding, verifying and opening models: what ties crypto, package, keyring, store and

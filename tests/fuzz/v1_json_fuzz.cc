@@ -6,7 +6,7 @@
 
 #include "libptsecure/base/bytes.hpp"
 #include "libptsecure/base/error.hpp"
-#include "libptsecure/value/v1_json.hpp"
+#include "libptsecure/protocol/v1_json.hpp"
 
 // A V1 request of any bytes is refused or read; what was read of the only input can be answered,
 // and that answer, sent as a request, reads as the same.

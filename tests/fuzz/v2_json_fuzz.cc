@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "libptsecure/base/error.hpp"
-#include "libptsecure/value/v2_json.hpp"
+#include "libptsecure/protocol/v2_json.hpp"
 
 // A request of any bytes is refused or read; what was read can be answered, and that answer, sent
 // as a request, reads as the same.

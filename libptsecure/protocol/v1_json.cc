@@ -1,4 +1,4 @@
-#include "libptsecure/value/v1_json.hpp"
+#include "libptsecure/protocol/v1_json.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -7,8 +7,8 @@
 #include <span>
 #include <utility>
 
+#include "libptsecure/protocol/v2_text.hpp"
 #include "libptsecure/value/tensor.hpp"
-#include "libptsecure/value/v2_text.hpp"
 
 namespace ptsecure {
 namespace {

@@ -1,4 +1,4 @@
-#include "libptsecure/value/v2_tree.hpp"
+#include "libptsecure/protocol/v2_tree.hpp"
 
 #include <algorithm>
 #include <limits>

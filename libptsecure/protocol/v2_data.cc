@@ -1,4 +1,4 @@
-#include "libptsecure/value/v2_data.hpp"
+#include "libptsecure/protocol/v2_data.hpp"
 
 #include <algorithm>
 #include <charconv>

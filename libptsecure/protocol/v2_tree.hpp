@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "libptsecure/value/v2_data.hpp"
-#include "libptsecure/value/v2_json.hpp"
+#include "libptsecure/protocol/v2_data.hpp"
+#include "libptsecure/protocol/v2_json.hpp"
 
 // Internal to v2_request.cc: what a request's tensors are for the model.
 namespace ptsecure {

@@ -6,11 +6,11 @@
 #include <type_traits>
 #include <utility>
 
+#include "libptsecure/protocol/v2_json.hpp"
+#include "libptsecure/protocol/v2_text.hpp"
 #include "libptsecure/value/half.hpp"
 #include "libptsecure/value/raw_tensor.hpp"
 #include "libptsecure/value/tensor.hpp"
-#include "libptsecure/value/v2_json.hpp"
-#include "libptsecure/value/v2_text.hpp"
 
 namespace ptsecure {
 namespace {

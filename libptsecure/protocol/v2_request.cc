@@ -8,11 +8,11 @@
 #include <span>
 #include <utility>
 
+#include "libptsecure/protocol/v2_data.hpp"
+#include "libptsecure/protocol/v2_json.hpp"
+#include "libptsecure/protocol/v2_text.hpp"
+#include "libptsecure/protocol/v2_tree.hpp"
 #include "libptsecure/value/raw_tensor.hpp"
-#include "libptsecure/value/v2_data.hpp"
-#include "libptsecure/value/v2_json.hpp"
-#include "libptsecure/value/v2_text.hpp"
-#include "libptsecure/value/v2_tree.hpp"
 
 namespace ptsecure {
 namespace {

@@ -1,4 +1,4 @@
-#include "libptsecure/value/v1_json.hpp"
+#include "libptsecure/protocol/v1_json.hpp"
 
 #include <cmath>
 

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "libptsecure/protocol/v2_json.hpp"
 #include "libptsecure/value/spec.hpp"
-#include "libptsecure/value/v2_json.hpp"
 #include "libptsecure/value/validate.hpp"
 #include "libptsecure/value/value.hpp"
 

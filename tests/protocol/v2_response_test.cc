@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "libptsecure/value/v2_json.hpp"
+#include "libptsecure/protocol/v2_json.hpp"
 #include "tests/value/support.hpp"
 
 namespace ptsecure {

@@ -2,9 +2,9 @@
 #include <complex>
 #include <limits>
 
+#include "libptsecure/protocol/v2_json.hpp"
 #include "libptsecure/value/half.hpp"
 #include "libptsecure/value/raw_tensor.hpp"
-#include "libptsecure/value/v2_json.hpp"
 #include "tests/value/support.hpp"
 
 namespace ptsecure {
