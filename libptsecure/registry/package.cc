@@ -214,8 +214,7 @@ std::shared_ptr<LoadedModel> Package::finish_load(const OpenOptions& options, Lo
     engine = ended.load->finish();
   }
   before_code();
-  auto model =
-      std::shared_ptr<LoadedModel>(new LoadedModel(state_->version.manifest, std::move(engine)));
+  auto model = std::make_shared<LoadedModel>(state_->version.manifest, std::move(engine));
   if (options.warm_up_runs > 0) model->warm_up(options.warm_up_runs);
   return model;
 }
@@ -236,8 +235,8 @@ std::shared_ptr<LoadedModel> Package::swap_into(const LoadedModel& running,
                     " has another program than the model that is open; open it beside that one");
   }
   const auto source = open_source(options);
-  running.engine_->replace_weights(*source, /*package=*/!manifest.shares_program());
-  return std::shared_ptr<LoadedModel>(new LoadedModel(state_->version.manifest, running.engine_));
+  return running.with_weights(*source, /*package=*/!manifest.shares_program(),
+                              state_->version.manifest);
 }
 
 }  // namespace ptsecure

@@ -18,14 +18,14 @@
 #include "libptsecure/history/bodies.hpp"
 #include "libptsecure/history/memory.hpp"
 #include "libptsecure/keyring/keyring.hpp"
+#include "libptsecure/model/model.hpp"
 #include "libptsecure/package/manifest.hpp"
 #include "libptsecure/package/payload.hpp"
 #include "libptsecure/package/reference.hpp"
-#include "libptsecure/protocol/v2_json.hpp"
 #include "libptsecure/registry/resolve.hpp"
 #include "libptsecure/store/gridfs.hpp"
 #include "libptsecure/store/store.hpp"
-#include "libptsecure/value/validate.hpp"
+#include "libptsecure/value/value.hpp"
 
 // Publishing, finding, verifying and opening models: what ties crypto, package, keyring, store and
 // engine together. Everything that comes from a store is verified here before it is believed.
@@ -89,7 +89,6 @@ struct AliasInfo {
 // "cpu", "cuda", "cuda:N"; empty = cpu. Throws Status::invalid_argument.
 Device parse_device(std::string_view text);
 
-class LoadedModel;
 struct SharedProgram;
 
 // A version whose manifest has been verified and whose content key is enabled. Thread-safe.
@@ -136,50 +135,6 @@ class Package {
   std::unique_ptr<SealedSource> open_source(const PayloadEntry& payload,
                                             const OpenOptions& options) const;
   std::unique_ptr<State> state_;
-};
-
-// What one request was and what it took.
-struct InferInfo {
-  std::uint64_t batch = 1;  // leading extent of the first input that leaves it free
-  std::chrono::nanoseconds decode{};
-  std::chrono::nanoseconds run{};
-  std::chrono::nanoseconds encode{};
-};
-
-// A model ready to run. Thread-safe as EngineModel is.
-class LoadedModel {
- public:
-  const Manifest& manifest() const { return *manifest_; }
-  const ModelDescription& description() const { return engine_->description(); }
-  // V2 model metadata with "stateful", "weight_bytes" and "methods".
-  const std::string& metadata_json() const { return metadata_json_; }
-  // The inputs and outputs of a method: the manifest's for forward, the engine's own otherwise.
-  // Throws Status::not_found listing the methods.
-  const MethodSpec& method(std::string_view name) const;
-
-  // Inputs, positional ones first, are bound and checked against the method before the engine sees
-  // them. Empty method = forward.
-  Value infer(std::string_view method, std::span<const Value> inputs,
-              std::span<const NamedValue> named = {}) const;
-  std::string infer_json(std::string_view method, std::string_view request) const;
-  // A V2 request with the binary tensor extension; `owner` as for parse_v2_request().
-  V2Response infer_v2(std::string_view method, std::string_view json, ByteView binary,
-                      std::shared_ptr<TensorOwner> owner, InferInfo& info) const;
-  // A KServe V1 request.
-  std::string infer_v1(std::string_view method, std::string_view json, InferInfo& info) const;
-  // The V2 JSON response for what infer() returned.
-  std::string result_json(std::string_view method, const Value& result) const;
-  std::string example_json() const;
-  std::shared_ptr<LoadedModel> fork() const;
-
- private:
-  friend class Package;
-  LoadedModel(std::shared_ptr<const Manifest> manifest, std::shared_ptr<EngineModel> engine);
-  void warm_up(int runs) const;
-  std::shared_ptr<const Manifest> manifest_;
-  std::shared_ptr<EngineModel> engine_;  // shared by versions that were swapped into it
-  std::vector<MethodSpec> methods_;
-  std::string metadata_json_;
 };
 
 // One store and its thread pool. Thread-safe; packages and models made from it keep what they need.

@@ -1,3 +1,5 @@
+#include "libptsecure/model/model.hpp"
+
 #include <charconv>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -5,7 +7,6 @@
 
 #include "libptsecure/protocol/v1_json.hpp"
 #include "libptsecure/protocol/v2_json.hpp"
-#include "libptsecure/registry/registry.hpp"
 #include "libptsecure/value/json_spec.hpp"
 #include "libptsecure/value/tensor.hpp"
 
@@ -182,6 +183,12 @@ void LoadedModel::warm_up(int runs) const {
       engine_->description().stateful ? engine_->fork() : nullptr;
   EngineModel& engine = scratch ? *scratch : *engine_;
   for (int run = 0; run < runs; ++run) engine.infer(std::string(kForward), inputs);
+}
+
+std::shared_ptr<LoadedModel> LoadedModel::with_weights(
+    ByteSource& source, bool package, std::shared_ptr<const Manifest> manifest) const {
+  engine_->replace_weights(source, package);
+  return std::make_shared<LoadedModel>(std::move(manifest), engine_);
 }
 
 }  // namespace ptsecure
