@@ -8,7 +8,7 @@
 
 #include "libptsecure/base/error.hpp"
 #include "libptsecure/store/store.hpp"
-#include "tests/store/directory_harness.hpp"
+#include "tests/store/directory/directory_harness.hpp"
 #include "tests/store/mongod.hpp"
 
 namespace ptsecure::test {

@@ -5,7 +5,7 @@
 #include "libptsecure/base/error.hpp"
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/store.hpp"
-#include "tests/store/directory_harness.hpp"
+#include "tests/store/directory/directory_harness.hpp"
 
 namespace ptsecure::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "libptsecure/store/directory.hpp"
+#include "libptsecure/store/directory/directory.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -3,7 +3,7 @@
 
 #include "libptsecure/base/error.hpp"
 #include "libptsecure/store/component.hpp"
-#include "libptsecure/store/directory.hpp"
+#include "libptsecure/store/directory/directory.hpp"
 
 // Wrapped keys and chains of signed records.
 namespace ptsecure::directory {

@@ -1,4 +1,4 @@
-#include "libptsecure/store/directory.hpp"
+#include "libptsecure/store/directory/directory.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@
 
 #include "libptsecure/base/error.hpp"
 #include "libptsecure/store/component.hpp"
-#include "tests/store/directory_harness.hpp"
+#include "tests/store/directory/directory_harness.hpp"
 #include "tests/store/io_faults.hpp"
 
 namespace ptsecure::test {

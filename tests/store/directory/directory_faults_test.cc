@@ -16,7 +16,7 @@
 
 #include "libptsecure/base/error.hpp"
 #include "libptsecure/store/store.hpp"
-#include "tests/store/directory_harness.hpp"
+#include "tests/store/directory/directory_harness.hpp"
 #include "tests/store/io_faults.hpp"
 
 // A directory store on systems that fail, are full, forbid, or kill it.

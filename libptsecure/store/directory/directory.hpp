@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "libptsecure/store/directory_files.hpp"
+#include "libptsecure/store/directory/files.hpp"
 #include "libptsecure/store/store.hpp"
 
 // A store in a folder:

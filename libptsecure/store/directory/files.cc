@@ -1,4 +1,4 @@
-#include "libptsecure/store/directory_files.hpp"
+#include "libptsecure/store/directory/files.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>

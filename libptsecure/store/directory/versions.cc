@@ -8,7 +8,7 @@
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
 #include "libptsecure/store/component.hpp"
-#include "libptsecure/store/directory.hpp"
+#include "libptsecure/store/directory/directory.hpp"
 
 // Reserving, committing, giving up and listing versions.
 namespace ptsecure::directory {

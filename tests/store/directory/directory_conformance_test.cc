@@ -3,7 +3,7 @@
 
 #include "libptsecure/store/blob.hpp"
 #include "tests/store/conformance.hpp"
-#include "tests/store/directory_harness.hpp"
+#include "tests/store/directory/directory_harness.hpp"
 
 namespace ptsecure::test {
 namespace {

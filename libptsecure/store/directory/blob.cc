@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "libptsecure/base/error.hpp"
-#include "libptsecure/store/directory.hpp"
+#include "libptsecure/store/directory/directory.hpp"
 
 // Blobs: one file each, its bytes as they are.
 namespace ptsecure::directory {
