@@ -6,7 +6,7 @@
 #include "capi/handles.hpp"
 #include "libptsecure/crypto/openssl_version.hpp"
 #include "libptsecure/engine/loader.hpp"
-#include "libptsecure/store/mongodb_version.hpp"
+#include "libptsecure/store/mongodb/version.hpp"
 
 #define PTSECURE_TEXT(x) #x
 #define PTSECURE_VERSION_TEXT(major, minor, patch) \

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "tests/store/mongodb_fixture.hpp"
+#include "tests/store/mongodb/mongodb_fixture.hpp"
 
 namespace ptsecure::test {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "libptsecure/store/mongodb_client.hpp"
+#include "libptsecure/store/mongodb/client.hpp"
 #include "libptsecure/store/store.hpp"
 
 namespace ptsecure::mongodb {

@@ -1,4 +1,4 @@
-#include "libptsecure/store/mongodb_stream.hpp"
+#include "libptsecure/store/mongodb/stream.hpp"
 
 #include <fcntl.h>
 #include <netdb.h>

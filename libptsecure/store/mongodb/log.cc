@@ -1,8 +1,8 @@
-#include "libptsecure/store/mongodb_log.hpp"
+#include "libptsecure/store/mongodb/log.hpp"
 
 #include <mutex>
 
-#include "libptsecure/store/mongodb_driver.hpp"
+#include "libptsecure/store/mongodb/driver.hpp"
 
 namespace ptsecure::mongodb {
 namespace {

@@ -8,11 +8,11 @@
 #include <utility>
 
 #include "libptsecure/base/cancel.hpp"
-#include "libptsecure/store/mongodb_bson.hpp"
-#include "libptsecure/store/mongodb_driver.hpp"
-#include "libptsecure/store/mongodb_log.hpp"
-#include "libptsecure/store/mongodb_stream.hpp"
-#include "libptsecure/store/mongodb_uri.hpp"
+#include "libptsecure/store/mongodb/bson.hpp"
+#include "libptsecure/store/mongodb/driver.hpp"
+#include "libptsecure/store/mongodb/log.hpp"
+#include "libptsecure/store/mongodb/stream.hpp"
+#include "libptsecure/store/mongodb/uri.hpp"
 #include "libptsecure/store/store.hpp"
 
 namespace ptsecure::mongodb {

@@ -7,7 +7,7 @@
 #include <functional>
 #include <thread>
 
-#include "tests/store/mongodb_fixture.hpp"
+#include "tests/store/mongodb/mongodb_fixture.hpp"
 
 namespace ptsecure::test {
 namespace {

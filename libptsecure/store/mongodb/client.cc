@@ -1,4 +1,4 @@
-#include "libptsecure/store/mongodb_client.hpp"
+#include "libptsecure/store/mongodb/client.hpp"
 
 #include <unistd.h>
 

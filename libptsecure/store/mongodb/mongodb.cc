@@ -1,6 +1,6 @@
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/store/component.hpp"
-#include "libptsecure/store/mongodb_store.hpp"
+#include "libptsecure/store/mongodb/store.hpp"
 
 namespace ptsecure {
 namespace mongodb {

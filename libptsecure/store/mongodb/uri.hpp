@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "libptsecure/store/mongodb_driver.hpp"
+#include "libptsecure/store/mongodb/driver.hpp"
 #include "libptsecure/store/store.hpp"
 
 namespace ptsecure::mongodb {

@@ -1,4 +1,4 @@
-#include "libptsecure/store/mongodb_bson.hpp"
+#include "libptsecure/store/mongodb/bson.hpp"
 
 namespace ptsecure::mongodb {
 

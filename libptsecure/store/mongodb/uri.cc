@@ -1,4 +1,4 @@
-#include "libptsecure/store/mongodb_uri.hpp"
+#include "libptsecure/store/mongodb/uri.hpp"
 
 #include <arpa/inet.h>
 
@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "libptsecure/base/error.hpp"
-#include "libptsecure/store/mongodb_log.hpp"
+#include "libptsecure/store/mongodb/log.hpp"
 
 namespace ptsecure::mongodb {
 namespace {

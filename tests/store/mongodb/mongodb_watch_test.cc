@@ -4,7 +4,7 @@
 #include <atomic>
 #include <thread>
 
-#include "tests/store/mongodb_fixture.hpp"
+#include "tests/store/mongodb/mongodb_fixture.hpp"
 
 namespace ptsecure::test {
 namespace {

@@ -2,7 +2,7 @@
 #include <chrono>
 #include <memory>
 
-#include "libptsecure/store/mongodb_client.hpp"
+#include "libptsecure/store/mongodb/client.hpp"
 
 namespace ptsecure::mongodb {
 namespace {

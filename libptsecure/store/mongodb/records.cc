@@ -3,7 +3,7 @@
 #include <map>
 
 #include "libptsecure/store/component.hpp"
-#include "libptsecure/store/mongodb_store.hpp"
+#include "libptsecure/store/mongodb/store.hpp"
 
 namespace ptsecure::mongodb {
 namespace {

@@ -1,4 +1,4 @@
-#include "libptsecure/store/mongodb_driver.hpp"
+#include "libptsecure/store/mongodb/driver.hpp"
 
 #include <dlfcn.h>
 
@@ -7,7 +7,7 @@
 #include <string>
 
 #include "libptsecure/base/error.hpp"
-#include "libptsecure/store/mongodb_version.hpp"
+#include "libptsecure/store/mongodb/version.hpp"
 
 namespace ptsecure::mongodb {
 namespace {

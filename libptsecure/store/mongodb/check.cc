@@ -2,7 +2,7 @@
 #include <set>
 
 #include "libptsecure/store/component.hpp"
-#include "libptsecure/store/mongodb_store.hpp"
+#include "libptsecure/store/mongodb/store.hpp"
 
 namespace ptsecure::mongodb {
 namespace {

@@ -1,10 +1,11 @@
+#include "libptsecure/store/gridfs.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
 
-#include "libptsecure/store/gridfs.hpp"
-#include "libptsecure/store/mongodb_client.hpp"
+#include "libptsecure/store/mongodb/client.hpp"
 
 // GridFS as its specification says and as any driver writes it: not the store's own files, which
 // have one chunk size and ids of their own.

@@ -1,4 +1,4 @@
-#include "tests/store/mongodb_harness.hpp"
+#include "tests/store/mongodb/mongodb_harness.hpp"
 
 namespace ptsecure::test {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "libptsecure/base/cancel.hpp"
-#include "libptsecure/store/mongodb_driver.hpp"
+#include "libptsecure/store/mongodb/driver.hpp"
 
 namespace ptsecure::mongodb {
 

@@ -5,7 +5,7 @@
 #include <mutex>
 
 #include "libptsecure/store/component.hpp"
-#include "libptsecure/store/mongodb_store.hpp"
+#include "libptsecure/store/mongodb/store.hpp"
 
 // A blob is a standard GridFS file whose _id and file name are "name/version/role": a second one
 // can't exist, and any MongoDB driver reads it.
