@@ -1,11 +1,11 @@
-#include "libptsecure/engine/torch/platform.hpp"
+#include "libptsecure/engine/torch/compiled/platform.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/utsname.h>
 
 #include "libptsecure/base/error.hpp"
-#include "libptsecure/engine/torch/call_spec.hpp"
-#include "libptsecure/engine/torch/generated_source.hpp"
+#include "libptsecure/engine/torch/compiled/call_spec.hpp"
+#include "libptsecure/engine/torch/compiled/generated_source.hpp"
 
 // The parts of the plug-in that look at a compiled package without torch.
 namespace ptsecure::torch_plugin {

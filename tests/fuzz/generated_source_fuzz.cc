@@ -2,7 +2,7 @@
 #include <string_view>
 
 #include "libptsecure/base/error.hpp"
-#include "libptsecure/engine/torch/generated_source.hpp"
+#include "libptsecure/engine/torch/compiled/generated_source.hpp"
 
 // Any text is refused or read as what AOTInductor generates: rules of two inputs, how they belong
 // together, and of two constants.

@@ -1,9 +1,9 @@
 #include <cstdlib>
 
-#include "libptsecure/engine/torch/call_spec.hpp"
-#include "libptsecure/engine/torch/generated_source.hpp"
-#include "libptsecure/engine/torch/pickle_globals.hpp"
-#include "libptsecure/engine/torch/pt2_package.hpp"
+#include "libptsecure/engine/torch/compiled/call_spec.hpp"
+#include "libptsecure/engine/torch/compiled/generated_source.hpp"
+#include "libptsecure/engine/torch/compiled/pt2_package.hpp"
+#include "libptsecure/engine/torch/files/pickle_globals.hpp"
 #include "tests/fuzz/memory_source.hpp"
 
 // Any bytes are refused or read as a package of compiled models; so are its generated source, a

@@ -1,6 +1,6 @@
 #include <cstdlib>
 
-#include "libptsecure/engine/torch/safetensors.hpp"
+#include "libptsecure/engine/torch/files/safetensors.hpp"
 #include "tests/fuzz/memory_source.hpp"
 
 // Any bytes are refused or read, and what was read lies in them.

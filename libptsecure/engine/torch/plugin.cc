@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "libptsecure/engine/engine.hpp"
-#include "libptsecure/engine/torch/aotinductor.hpp"
-#include "libptsecure/engine/torch/archive.hpp"
-#include "libptsecure/engine/torch/torchscript.hpp"
+#include "libptsecure/engine/torch/compiled/aotinductor.hpp"
+#include "libptsecure/engine/torch/files/archive.hpp"
+#include "libptsecure/engine/torch/script/torchscript.hpp"
 #include "libptsecure/engine/torch_version.hpp"
 
 #ifndef PTSECURE_BUILD_ID

@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/module_state.hpp"
+#include "libptsecure/engine/torch/script/module_state.hpp"
 
 #include <ATen/core/jit_type.h>
 #include <ATen/ops/empty.h>

@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/aoti_weights.hpp"
+#include "libptsecure/engine/torch/compiled/aoti_weights.hpp"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_strided.h>
@@ -18,9 +18,9 @@
 #include "libptsecure/base/error.hpp"
 #include "libptsecure/engine/torch/convert.hpp"
 #include "libptsecure/engine/torch/errors.hpp"
-#include "libptsecure/engine/torch/pickle_globals.hpp"
-#include "libptsecure/engine/torch/read_adapter.hpp"
-#include "libptsecure/engine/torch/safetensors.hpp"
+#include "libptsecure/engine/torch/files/pickle_globals.hpp"
+#include "libptsecure/engine/torch/files/read_adapter.hpp"
+#include "libptsecure/engine/torch/files/safetensors.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

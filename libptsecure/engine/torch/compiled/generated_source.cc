@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/generated_source.hpp"
+#include "libptsecure/engine/torch/compiled/generated_source.hpp"
 
 #include <algorithm>
 #include <array>

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "libptsecure/engine/byte_source.hpp"
-#include "libptsecure/engine/torch/archive.hpp"
+#include "libptsecure/engine/torch/files/archive.hpp"
 
 // What an AOTInductor package (.pt2) is made of, read from its directory and small records. No
 // torch here, and nothing of it is run.

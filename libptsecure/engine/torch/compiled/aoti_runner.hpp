@@ -9,8 +9,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "libptsecure/engine/torch/extern_operators.hpp"
-#include "libptsecure/engine/torch/memory_library.hpp"
+#include "libptsecure/engine/torch/compiled/extern_operators.hpp"
+#include "libptsecure/engine/torch/compiled/memory_library.hpp"
 
 namespace ptsecure::torch_plugin {
 

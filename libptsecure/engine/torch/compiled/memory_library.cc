@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/memory_library.hpp"
+#include "libptsecure/engine/torch/compiled/memory_library.hpp"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "libptsecure/base/error.hpp"
-#include "libptsecure/engine/torch/platform.hpp"
+#include "libptsecure/engine/torch/compiled/platform.hpp"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U  // since Linux 6.3; where vm.memfd_noexec is set it must be asked for

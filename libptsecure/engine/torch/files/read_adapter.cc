@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/read_adapter.hpp"
+#include "libptsecure/engine/torch/files/read_adapter.hpp"
 
 #include <sys/mman.h>
 

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "libptsecure/engine/byte_source.hpp"
-#include "libptsecure/engine/torch/aoti_runner.hpp"
-#include "libptsecure/engine/torch/generated_source.hpp"
-#include "libptsecure/engine/torch/pt2_package.hpp"
+#include "libptsecure/engine/torch/compiled/aoti_runner.hpp"
+#include "libptsecure/engine/torch/compiled/generated_source.hpp"
+#include "libptsecure/engine/torch/compiled/pt2_package.hpp"
 
 // The weights of compiled models: where they come from, and how they reach the code. There is one
 // copy of them, in tensors of ours that the code is lent.

@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/safetensors.hpp"
+#include "libptsecure/engine/torch/files/safetensors.hpp"
 
 #include <algorithm>
 #include <array>

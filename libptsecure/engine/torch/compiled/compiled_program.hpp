@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "libptsecure/engine/torch/aoti_runner.hpp"
-#include "libptsecure/engine/torch/aoti_weights.hpp"
-#include "libptsecure/engine/torch/call_spec.hpp"
+#include "libptsecure/engine/torch/compiled/aoti_runner.hpp"
+#include "libptsecure/engine/torch/compiled/aoti_weights.hpp"
+#include "libptsecure/engine/torch/compiled/call_spec.hpp"
+#include "libptsecure/engine/torch/compiled/generated_source.hpp"
+#include "libptsecure/engine/torch/compiled/memory_library.hpp"
 #include "libptsecure/engine/torch/convert.hpp"
-#include "libptsecure/engine/torch/generated_source.hpp"
-#include "libptsecure/engine/torch/memory_library.hpp"
 
 namespace ptsecure::torch_plugin {
 

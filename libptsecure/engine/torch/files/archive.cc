@@ -1,11 +1,11 @@
-#include "libptsecure/engine/torch/archive.hpp"
+#include "libptsecure/engine/torch/files/archive.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "libptsecure/base/error.hpp"
-#include "libptsecure/engine/torch/pickle_globals.hpp"
+#include "libptsecure/engine/torch/files/pickle_globals.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {

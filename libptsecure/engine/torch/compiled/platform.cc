@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/platform.hpp"
+#include "libptsecure/engine/torch/compiled/platform.hpp"
 
 #include <elf.h>
 #include <sys/utsname.h>

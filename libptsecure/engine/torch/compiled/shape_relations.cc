@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/shape_relations.hpp"
+#include "libptsecure/engine/torch/compiled/shape_relations.hpp"
 
 #include <algorithm>
 #include <charconv>

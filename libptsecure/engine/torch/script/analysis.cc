@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/analysis.hpp"
+#include "libptsecure/engine/torch/script/analysis.hpp"
 
 #include <ATen/core/jit_type.h>
 #include <torch/csrc/jit/api/function_impl.h>

@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/aoti_runner.hpp"
+#include "libptsecure/engine/torch/compiled/aoti_runner.hpp"
 
 #include "libptsecure/base/error.hpp"
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "libptsecure/engine/torch/shape_relations.hpp"
+#include "libptsecure/engine/torch/compiled/shape_relations.hpp"
 #include "libptsecure/value/value.hpp"
 
 // What the C++ that AOTInductor generated says about the model it was compiled from. The compiled

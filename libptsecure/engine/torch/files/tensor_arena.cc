@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/tensor_arena.hpp"
+#include "libptsecure/engine/torch/files/tensor_arena.hpp"
 
 #include <sys/mman.h>
 

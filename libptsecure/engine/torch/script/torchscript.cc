@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/torchscript.hpp"
+#include "libptsecure/engine/torch/script/torchscript.hpp"
 
 #include <ATen/core/grad_mode.h>
 #include <c10/core/InferenceMode.h>
@@ -15,14 +15,14 @@
 #include <utility>
 #include <vector>
 
-#include "libptsecure/engine/torch/analysis.hpp"
-#include "libptsecure/engine/torch/archive.hpp"
 #include "libptsecure/engine/torch/convert.hpp"
 #include "libptsecure/engine/torch/errors.hpp"
-#include "libptsecure/engine/torch/module_state.hpp"
-#include "libptsecure/engine/torch/pickle_globals.hpp"
+#include "libptsecure/engine/torch/files/archive.hpp"
+#include "libptsecure/engine/torch/files/pickle_globals.hpp"
+#include "libptsecure/engine/torch/files/read_adapter.hpp"
 #include "libptsecure/engine/torch/quiet.hpp"
-#include "libptsecure/engine/torch/read_adapter.hpp"
+#include "libptsecure/engine/torch/script/analysis.hpp"
+#include "libptsecure/engine/torch/script/module_state.hpp"
 #include "libptsecure/engine/torch/threads.hpp"
 
 namespace ptsecure::torch_plugin {

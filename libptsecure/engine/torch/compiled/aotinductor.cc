@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/aotinductor.hpp"
+#include "libptsecure/engine/torch/compiled/aotinductor.hpp"
 
 #include <c10/core/InferenceMode.h>
 
@@ -12,11 +12,11 @@
 #include <utility>
 #include <vector>
 
-#include "libptsecure/engine/torch/archive.hpp"
-#include "libptsecure/engine/torch/compiled_program.hpp"
+#include "libptsecure/engine/torch/compiled/compiled_program.hpp"
+#include "libptsecure/engine/torch/compiled/platform.hpp"
+#include "libptsecure/engine/torch/compiled/pt2_package.hpp"
 #include "libptsecure/engine/torch/errors.hpp"
-#include "libptsecure/engine/torch/platform.hpp"
-#include "libptsecure/engine/torch/pt2_package.hpp"
+#include "libptsecure/engine/torch/files/archive.hpp"
 #include "libptsecure/engine/torch/quiet.hpp"
 #include "libptsecure/engine/torch/threads.hpp"
 

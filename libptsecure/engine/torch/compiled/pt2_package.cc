@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/pt2_package.hpp"
+#include "libptsecure/engine/torch/compiled/pt2_package.hpp"
 
 #include <nlohmann/json.hpp>
 #include <set>

@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/extern_operators.hpp"
+#include "libptsecure/engine/torch/compiled/extern_operators.hpp"
 
 #include <ATen/core/jit_type.h>
 #include <torch/csrc/inductor/aoti_torch/generated_enum_converters.h>

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "libptsecure/engine/byte_source.hpp"
-#include "libptsecure/engine/torch/archive.hpp"
-#include "libptsecure/engine/torch/tensor_arena.hpp"
+#include "libptsecure/engine/torch/files/archive.hpp"
+#include "libptsecure/engine/torch/files/tensor_arena.hpp"
 
 namespace ptsecure::torch_plugin {
 

@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/call_spec.hpp"
+#include "libptsecure/engine/torch/compiled/call_spec.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/pickle_globals.hpp"
+#include "libptsecure/engine/torch/files/pickle_globals.hpp"
 
 #include <algorithm>
 #include <array>

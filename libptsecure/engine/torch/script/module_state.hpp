@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "libptsecure/engine/torch/read_adapter.hpp"
+#include "libptsecure/engine/torch/files/read_adapter.hpp"
 
 // The tensors a module holds: where they live, and how a fork gets its own.
 namespace ptsecure::torch_plugin {

@@ -1,4 +1,4 @@
-#include "libptsecure/engine/torch/compiled_program.hpp"
+#include "libptsecure/engine/torch/compiled/compiled_program.hpp"
 
 #include <ATen/core/jit_type.h>
 #include <ATen/ops/empty_strided.h>
