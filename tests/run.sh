@@ -127,9 +127,8 @@ run_ctest() {
 # store's run only in the ordinary build: libmongoc isn't instrumented, and failovers take real time.
 # So do those about locked pages: the sanitizers turn mlock into nothing.
 NOT_SANITIZED='-*ongo*:Secret.PagesAreLocked*:Secret.SaysSoWhenPages*:Secret.UsableInAForkedChild'
-ADDRESS_TESTS="base_test crypto_test keyring_test package_test history_test apikeys_test registry_test store_test
-  value_test protocol_test"
 THREAD_TESTS="base_test package_test history_test apikeys_test registry_test store_test"
+ADDRESS_TESTS="$THREAD_TESTS crypto_test keyring_test value_test protocol_test"
 
 # The core without torch under a sanitizer, in a build folder of its own.
 run_sanitized() {
