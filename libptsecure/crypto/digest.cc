@@ -2,6 +2,11 @@
 
 #include <openssl/crypto.h>
 
+#include <algorithm>
+#include <charconv>
+
+#include "libptsecure/base/error.hpp"
+#include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/openssl.hpp"
 
 namespace ptsecure {

@@ -9,6 +9,7 @@
 #include "libptsecure/crypto/jws.hpp"
 #include "libptsecure/history/announce.hpp"
 #include "libptsecure/history/bodies.hpp"
+#include "libptsecure/package/reference.hpp"
 
 namespace ptsecure {
 namespace {

@@ -8,6 +8,7 @@
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
 #include "libptsecure/history/announce.hpp"
+#include "libptsecure/package/reference.hpp"
 
 namespace ptsecure {
 namespace {

@@ -2,6 +2,7 @@
 
 #include "libptsecure/history/announce.hpp"
 #include "libptsecure/registry/dependents.hpp"
+#include "libptsecure/registry/registry.hpp"
 #include "libptsecure/registry/resolve.hpp"
 
 namespace ptsecure {

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "libptsecure/crypto/jws.hpp"
+#include "libptsecure/registry/registry.hpp"
 #include "libptsecure/registry/resolve.hpp"
 #include "libptsecure/value/json_spec.hpp"
 

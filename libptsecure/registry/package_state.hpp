@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "libptsecure/crypto/secret.hpp"
+#include "libptsecure/registry/registry.hpp"
 #include "libptsecure/registry/resolve.hpp"
 
 namespace ptsecure {
