@@ -92,7 +92,7 @@ func newLogger(to *slog.Logger) *logger {
 type Verify int32
 
 const (
-	// VerifySigned, the default: signature, key commitment, every block's signed digest, every
+	// VerifySigned, the default: signature, key commitment, every segment's signed digest, every
 	// AEAD tag.
 	VerifySigned = Verify(raw.VerifySigned)
 	// VerifyAEAD lets tensor bytes rest on the AEAD alone, for those who trust every holder of the

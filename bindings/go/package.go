@@ -89,12 +89,12 @@ func (p *Package) Decrypt(ctx context.Context, options ...LoadOption) (secret *S
 	return newSecret(plain, nil)
 }
 
-// Stream writes the model's bytes to w, each block authenticated before it is written. Only a nil
+// Stream writes the model's bytes to w, each segment authenticated before it is written. Only a nil
 // error says that all of them were good and none is missing.
 func (p *Package) Stream(ctx context.Context, w io.Writer, options ...LoadOption) error {
 	return p.transfer(ctx, options, func(object *raw.Package, o *raw.OpenOptions, c *raw.Callbacks) error {
-		c.Sink = func(block []byte) error {
-			_, err := w.Write(block)
+		c.Sink = func(part []byte) error {
+			_, err := w.Write(part)
 			return err
 		}
 		return raw.PackageStream(object, o, c)

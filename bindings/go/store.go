@@ -275,7 +275,7 @@ type Check struct {
 	Err    error
 }
 
-// Verify verifies all that is stored about a reference, every block of the payload included. It goes
+// Verify verifies all that is stored about a reference, every segment of the payload included. It goes
 // on after a failed check; the error is that of the first one, nil when all hold.
 func (s *Store) Verify(ctx context.Context, reference string, keys *Keyring, options ...LoadOption) ([]Check, error) {
 	o := newLoadOptions(options)

@@ -149,7 +149,7 @@ SegmentExtent segment_extent(std::uint64_t index, std::uint64_t plaintext_size) 
 }
 
 std::uint64_t plaintext_size_of(std::uint64_t stored_size) {
-  const std::uint64_t count = stored_size / kSegmentSize + (stored_size % kSegmentSize ? 1 : 0);
+  const std::uint64_t count = stored_segments(stored_size);
   const std::uint64_t last = stored_size - (count == 0 ? 0 : count - 1) * kSegmentSize;
   const std::uint64_t least = count <= 1 ? kHeaderSize + kTagSize : kTagSize + 1;
   if (count > kMaxSegments || last < least) {

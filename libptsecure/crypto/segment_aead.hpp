@@ -10,6 +10,7 @@
 
 #include "libptsecure/base/bytes.hpp"
 #include "libptsecure/crypto/secret.hpp"
+#include "libptsecure/crypto/segment.hpp"
 
 // The payload format: Tink Streaming AEAD, key type AES256_GCM_HKDF_1MB, no output prefix.
 //
@@ -22,7 +23,6 @@
 // header too. The last segment may be shorter, but only an empty plaintext has an empty one.
 namespace ptsecure {
 
-inline constexpr std::size_t kSegmentSize = std::size_t{1} << 20;
 inline constexpr std::size_t kHeaderSize = 40;
 inline constexpr std::size_t kTagSize = 16;
 inline constexpr std::size_t kDekSize = 32;

@@ -9,14 +9,14 @@
 
 namespace ptsecure {
 
-// A part of one block's plaintext and where it belongs.
+// A part of one segment's plaintext and where it belongs.
 struct Destination {
   std::size_t offset;
   std::size_t size;
   std::uint8_t* out;
 };
 
-// How one block is decrypted so that all destinations are filled: pieces for the opener, then
+// How one segment is decrypted so that all destinations are filled: pieces for the opener, then
 // copies, in this order, for what belongs in several places.
 struct DecryptionPlan {
   struct Copy {
@@ -25,8 +25,8 @@ struct DecryptionPlan {
     std::size_t size;
   };
 
-  // Sorts `destinations`, which lie within the block.
-  DecryptionPlan(std::vector<Destination>& destinations, std::size_t block_size) {
+  // Sorts `destinations`, which lie within the segment.
+  DecryptionPlan(std::vector<Destination>& destinations, std::size_t segment_size) {
     std::stable_sort(
         destinations.begin(), destinations.end(),
         [](const Destination& a, const Destination& b) { return a.offset < b.offset; });
@@ -47,7 +47,7 @@ struct DecryptionPlan {
       kept += to.size - overlap;
       reaching = &to;
     }
-    if (filled < block_size) pieces.push_back({nullptr, block_size - filled});
+    if (filled < segment_size) pieces.push_back({nullptr, segment_size - filled});
   }
 
   void copy() const {
@@ -56,7 +56,7 @@ struct DecryptionPlan {
 
   std::vector<SegmentOpener::Piece> pieces;
   std::vector<Copy> copies;
-  std::size_t kept = 0;  // bytes of the block that have a destination
+  std::size_t kept = 0;  // bytes of the segment that have a destination
 };
 
 }  // namespace ptsecure

@@ -29,7 +29,8 @@
 //     key_commitment   base64url of HKDF-SHA256(DEK, "", "ptsecure/1 key commitment", 32)
 //     plaintext_size   bytes
 //     stored_size      bytes: header, ciphertext and tags
-//     digests_sha256   base64url of the SHA-256 over the concatenated block digests, where digest i
+//     digests_sha256   base64url of the SHA-256 over the concatenated segment digests, where digest
+//     i
 //                      is the SHA-256 of the stored bytes [i * 2^20, (i + 1) * 2^20)
 //   inputs     value specs, see value/json_spec.hpp
 //   outputs    the same
@@ -94,7 +95,7 @@ std::string defect(const PayloadEntry& entry) {
   }
   // Bounds both before stored_size() computes with them.
   if (entry.plaintext_size > kMaxVersion || entry.stored_size > kMaxVersion ||
-      entry.plaintext_size / kBlockSize >= kMaxSegments - 1) {
+      entry.plaintext_size / kSegmentSize >= kMaxSegments - 1) {
     return "the sizes" + of + "are over the limit of 4 PiB";
   }
   if (stored_size(entry.plaintext_size) != entry.stored_size) {

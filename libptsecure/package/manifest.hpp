@@ -27,7 +27,7 @@ struct PayloadEntry {
   Sha256Digest key_commitment{};
   std::uint64_t plaintext_size = 0;
   std::uint64_t stored_size = 0;
-  Sha256Digest digests_sha256{};  // SHA-256 of the concatenated block digests
+  Sha256Digest digests_sha256{};  // SHA-256 of the concatenated segment digests
 };
 
 // What a publisher signs about a version. Readable by whoever reads the store.

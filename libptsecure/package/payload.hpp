@@ -44,8 +44,8 @@ std::unique_ptr<PlainInput> callback_input(
 // deferred. Holds a reference to `input`.
 std::unique_ptr<ByteSource> plain_source(PlainInput& input, ThreadPool& pool);
 
-// Encrypts `input` block by block on all threads of the pool into `writer` and returns the
-// concatenated digests of the stored blocks. Memory: about two blocks per thread. Every
+// Encrypts `input` segment by segment on all threads of the pool into `writer` and returns the
+// concatenated digests of the stored segments. Memory: about two segments per thread. Every
 // plaintext byte is read once and every segment encrypted once. Calls writer.finish().
 Bytes seal_payload(PlainInput& input, ByteView dek, std::string_view associated_data,
                    BlobWriter& writer, ThreadPool& pool, const Progress& progress,
@@ -69,22 +69,22 @@ struct OpenPayload {
 class SealedSource : public ByteSource {
  public:
   ~SealedSource() override = default;
-  // Hands the whole plaintext in order to `sink`, authenticated block by block (a block is handed
-  // out only after its own digest and tag hold), with bounded memory.
+  // Hands the whole plaintext in order to `sink`, authenticated segment by segment (a segment is
+  // handed out only after its own digest and tag hold), with bounded memory.
   virtual void stream(const std::function<void(std::uint64_t pos, ByteView plain)>& sink) = 0;
-  // Authenticates every block and keeps nothing.
+  // Authenticates every segment and keeps nothing.
   virtual void verify() = 0;
 };
 std::unique_ptr<SealedSource> open_payload(OpenPayload payload, ByteView dek, ThreadPool& pool);
 
-// Hands the stored blocks to `sink` in order, on the calling thread, each once its signed digest
+// Hands the stored segments to `sink` in order, on the calling thread, each once its signed digest
 // holds. Needs no DEK. Throws Error(Status::corrupt), and what the sink throws.
-void read_stored_blocks(const PayloadEntry& entry, BlobReader& blob, ByteView digests,
-                        const std::function<void(std::uint64_t index, ByteView block)>& sink,
-                        const CancelToken& cancel);
+void read_stored_segments(const PayloadEntry& entry, BlobReader& blob, ByteView digests,
+                          const std::function<void(std::uint64_t index, ByteView segment)>& sink,
+                          const CancelToken& cancel);
 
-// For those who hold no DEK: compares every stored block with the signed digests.
-void verify_stored_blocks(const PayloadEntry& entry, BlobReader& blob, ByteView digests,
-                          ThreadPool& pool, const Progress& progress, const CancelToken& cancel);
+// For those who hold no DEK: compares every stored segment with the signed digests.
+void verify_stored_segments(const PayloadEntry& entry, BlobReader& blob, ByteView digests,
+                            ThreadPool& pool, const Progress& progress, const CancelToken& cancel);
 
 }  // namespace ptsecure

@@ -13,14 +13,14 @@
 #include "libptsecure/base/background_work.hpp"
 #include "libptsecure/base/error.hpp"
 #include "libptsecure/base/run_async.hpp"
-#include "libptsecure/crypto/block_digest.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
-#include "libptsecure/package/block_cache.hpp"
-#include "libptsecure/package/block_runs.hpp"
+#include "libptsecure/crypto/segment_digest.hpp"
 #include "libptsecure/package/destinations.hpp"
 #include "libptsecure/package/payload.hpp"
 #include "libptsecure/package/plain_buffer.hpp"
 #include "libptsecure/package/progress_meter.hpp"
+#include "libptsecure/package/segment_cache.hpp"
+#include "libptsecure/package/segment_runs.hpp"
 
 namespace ptsecure {
 namespace {
@@ -29,14 +29,14 @@ std::string payload_name(const PayloadEntry& entry) {
   return entry.sealed_name + "/" + std::to_string(entry.sealed_version) + " (" + entry.role + ")";
 }
 
-// What the manifest says about the stored bytes, and whether a block is as it says.
-class SignedBlocks {
+// What the manifest says about the stored bytes, and whether a segment is as it says.
+class SignedSegments {
  public:
-  SignedBlocks(const PayloadEntry& entry, const BlobReader& blob, ByteView digests)
+  SignedSegments(const PayloadEntry& entry, const BlobReader& blob, ByteView digests)
       : name_(payload_name(entry)),
-        blocks_(block_count(entry.stored_size)),
+        segments_(stored_segments(entry.stored_size)),
         digests_(digests),
-        digest_(blocks_) {
+        digest_(segments_) {
     if (stored_size(entry.plaintext_size) != entry.stored_size) {
       throw Error(Status::corrupt,
                   "the sizes that the manifest gives for " + name_ + " don't fit each other");
@@ -48,39 +48,39 @@ class SignedBlocks {
                                        ": it was cut, extended or exchanged");
     }
     if (digests.size() % sizeof(Sha256Digest) != 0 ||
-        digests.size() / sizeof(Sha256Digest) != blocks_ ||
+        digests.size() / sizeof(Sha256Digest) != segments_ ||
         sha256(digests) != entry.digests_sha256) {
       throw Error(Status::corrupt, "the stored digests of " + name_ +
                                        " are not the signed ones: they are damaged or exchanged");
     }
   }
 
-  std::uint64_t count() const noexcept { return blocks_; }
+  std::uint64_t count() const noexcept { return segments_; }
 
   void check(std::uint64_t index, ByteView stored) const {
     const Sha256Digest digest = digest_(stored);
     const ByteView expected =
         digests_.subspan(static_cast<std::size_t>(index) * digest.size(), digest.size());
     if (std::equal(digest.begin(), digest.end(), expected.begin())) return;
-    throw Error(Status::corrupt, block_name(index) +
+    throw Error(Status::corrupt, segment_name(index) +
                                      " is not the one that was signed: it is damaged or was "
                                      "exchanged, restore it from a good copy");
   }
 
-  // For people: "block 17 of 512 of digits/7 (model)"; the first is block 0.
-  std::string block_name(std::uint64_t index) const {
-    return "block " + std::to_string(index) + " of " + std::to_string(blocks_) + " of " + name_;
+  // For people: "segment 17 of 512 of digits/7 (model)"; the first is segment 0.
+  std::string segment_name(std::uint64_t index) const {
+    return "segment " + std::to_string(index) + " of " + std::to_string(segments_) + " of " + name_;
   }
 
  private:
   std::string name_;
-  std::uint64_t blocks_;
+  std::uint64_t segments_;
   ByteView digests_;
-  BlockDigester digest_;
+  SegmentDigester digest_;
 };
 
-// Blocks that can be decrypted already, because all of them has a destination. Thread-safe.
-class ReadyBlocks {
+// Segments that can be decrypted already, because all of them has a destination. Thread-safe.
+class ReadySegments {
  public:
   void add(std::uint64_t index) {
     const std::lock_guard lock(mutex_);
@@ -90,11 +90,11 @@ class ReadyBlocks {
       runs_.push_back({index, index + 1});
     }
   }
-  BlockRun take(std::uint64_t at_most) {
+  SegmentRun take(std::uint64_t at_most) {
     const std::lock_guard lock(mutex_);
     if (runs_.empty()) return {};
-    BlockRun& front = runs_.front();
-    const BlockRun taken{front.first, std::min(front.last, front.first + at_most)};
+    SegmentRun& front = runs_.front();
+    const SegmentRun taken{front.first, std::min(front.last, front.first + at_most)};
     front.first = taken.last;
     if (front.first == front.last) runs_.pop_front();
     return taken;
@@ -110,18 +110,18 @@ class ReadyBlocks {
 
  private:
   std::mutex mutex_;
-  std::deque<BlockRun> runs_;
+  std::deque<SegmentRun> runs_;
 };
 
-// Three ways lead through the stored blocks, and each authenticates a block as a whole:
-// - a small read decrypts its block into the cache and is answered from there;
-// - a large read decrypts the blocks it covers straight into the caller's memory, by all threads;
+// Three ways lead through the stored segments, and each authenticates a segment as a whole:
+// - a small read decrypts its segment into the cache and is answered from there;
+// - a large read decrypts the segments it covers straight into the caller's memory, by all threads;
 // - what is deferred is decrypted straight into its destinations by finish(), by all threads, or
-//   earlier: while a read waits for its block, the other threads do deferred blocks, and a block
-//   that is decrypted for whatever reason is given to all its destinations at once. A loader reads
-//   a few bytes between any two tensors it defers; this way no block is decrypted twice for that.
-//   begin_deferred() sets threads to it at once, beside whatever the loader does.
-// Whoever works on a block holds its lock.
+//   earlier: while a read waits for its segment, the other threads do deferred segments, and a
+//   segment that is decrypted for whatever reason is given to all its destinations at once. A
+//   loader reads a few bytes between any two tensors it defers; this way no segment is decrypted
+//   twice for that. begin_deferred() sets threads to it at once, beside whatever the loader does.
+// Whoever works on a segment holds its lock.
 class SealedPayload final : public SealedSource {
  public:
   SealedPayload(OpenPayload payload, ByteView dek, ThreadPool& pool);
@@ -136,7 +136,7 @@ class SealedPayload final : public SealedSource {
   void verify() override;
 
  private:
-  class Block {
+  class Segment {
    public:
     void lock() noexcept {
       while (busy_.exchange(true, std::memory_order_acquire)) busy_.wait(true);
@@ -153,36 +153,36 @@ class SealedPayload final : public SealedSource {
     std::atomic<bool> busy_{false};
   };
 
-  // What a read wants of one block that is not in the cache.
+  // What a read wants of one segment that is not in the cache.
   struct Missing {
     std::uint64_t index;
     Destination to;
-    BlockCache::Slot* slot;  // through the cache, when the block is wanted in part
+    SegmentCache::Slot* slot;  // through the cache, when the segment is wanted in part
   };
 
   template <typename Visit>
   void for_parts(std::uint64_t pos, void* dst, std::size_t n, const Visit& visit) const;
   std::vector<Missing> plan_read(std::uint64_t pos, void* dst, std::size_t n);
   void run_read(std::span<const Missing> missing);
-  void read_block(const Missing& wanted, ByteView stored);
-  void fill_slot(BlockCache::Slot& slot, std::uint64_t index, ByteView stored);
+  void read_segment(const Missing& wanted, ByteView stored);
+  void fill_slot(SegmentCache::Slot& slot, std::uint64_t index, ByteView stored);
   void fill_deferred(std::uint64_t index, ByteView stored);
   void fill_ahead();
   void decrypt(std::uint64_t index, ByteView stored, const DecryptionPlan& plan);
   void mark_authentic(std::uint64_t index);
-  void open_block(std::uint64_t index, ByteView stored,
-                  std::span<const SegmentOpener::Piece> pieces) const;
-  void open_batch(BlockRun batch, std::uint64_t run, std::vector<PlainBuffer>& buffers) const;
+  void open_segment(std::uint64_t index, ByteView stored,
+                    std::span<const SegmentOpener::Piece> pieces) const;
+  void open_batch(SegmentRun batch, std::uint64_t run, std::vector<PlainBuffer>& buffers) const;
 
   OpenPayload payload_;
   ThreadPool& pool_;
-  SignedBlocks signed_;
-  BlockFetcher fetcher_;
+  SignedSegments signed_;
+  SegmentFetcher fetcher_;
   std::uint64_t size_;
   std::optional<SegmentOpener> opener_;
-  std::vector<Block> blocks_;
-  BlockCache cache_;
-  ReadyBlocks ready_;
+  std::vector<Segment> segments_;
+  SegmentCache cache_;
+  ReadySegments ready_;
   ProgressMeter meter_;
   BackgroundWork ahead_;  // the last member: its thread uses the others
 };
@@ -202,10 +202,10 @@ SealedPayload::SealedPayload(OpenPayload payload, ByteView dek, ThreadPool& pool
       signed_(checked_entry(payload_, dek), *payload_.blob, payload_.digests),
       fetcher_(*payload_.blob, payload_.entry->stored_size, payload_.cancel),
       size_(payload_.entry->plaintext_size),
-      blocks_(static_cast<std::size_t>(signed_.count())),
+      segments_(static_cast<std::size_t>(signed_.count())),
       meter_(payload_.progress, size_, payload_.caller) {
   const PayloadEntry& entry = *payload_.entry;
-  // Block 0 brings the header. Its plaintext is kept: a model's first bytes are wanted soon.
+  // Segment 0 brings the header. Its plaintext is kept: a model's first bytes are wanted soon.
   LowestFailure failure;
   fetcher_.fetch({0, 1}, failure, [&](std::uint64_t, ByteView stored) {
     signed_.check(0, stored);
@@ -216,7 +216,7 @@ SealedPayload::SealedPayload(OpenPayload payload, ByteView dek, ThreadPool& pool
   failure.rethrow();
 }
 
-// Visits the parts of [pos, pos + n) by block.
+// Visits the parts of [pos, pos + n) by segment.
 template <typename Visit>
 void SealedPayload::for_parts(std::uint64_t pos, void* dst, std::size_t n,
                               const Visit& visit) const {
@@ -258,14 +258,14 @@ std::vector<SealedPayload::Missing> SealedPayload::plan_read(std::uint64_t pos, 
 }
 
 void SealedPayload::run_read(std::span<const Missing> missing) {
-  std::vector<BlockRun> ranges;
+  std::vector<SegmentRun> ranges;
   for (const Missing& wanted : missing) {
     if (ranges.empty() || ranges.back().last != wanted.index) {
       ranges.push_back({wanted.index, wanted.index});
     }
     ++ranges.back().last;
   }
-  const std::vector<BlockRun> runs = plan_runs(ranges, fetcher_.preferred_run(), pool_.size());
+  const std::vector<SegmentRun> runs = plan_runs(ranges, fetcher_.preferred_run(), pool_.size());
   const auto find = [&](std::uint64_t index) {
     const auto found =
         std::lower_bound(missing.begin(), missing.end(), index,
@@ -276,15 +276,16 @@ void SealedPayload::run_read(std::span<const Missing> missing) {
   LowestFailure failure;
   std::atomic<std::size_t> unread = runs.size();
   const auto read_run = [&](std::uint64_t i) {
-    fetcher_.fetch(runs[i], failure,
-                   [&](std::uint64_t index, ByteView stored) { read_block(*find(index), stored); });
+    fetcher_.fetch(runs[i], failure, [&](std::uint64_t index, ByteView stored) {
+      read_segment(*find(index), stored);
+    });
     unread.fetch_sub(1, std::memory_order_relaxed);
   };
   const auto help = [&] {
     while (unread.load(std::memory_order_relaxed) != 0) {
-      const BlockRun ready = ready_.take(1);
+      const SegmentRun ready = ready_.take(1);
       if (ready.first == ready.last) return;
-      // A block of the read itself belongs to the thread that reads it.
+      // A segment of the read itself belongs to the thread that reads it.
       if (find(ready.first) != nullptr) continue;
       fetcher_.fetch(ready, failure,
                      [&](std::uint64_t index, ByteView stored) { fill_deferred(index, stored); });
@@ -301,8 +302,8 @@ void SealedPayload::run_read(std::span<const Missing> missing) {
   failure.rethrow();
 }
 
-void SealedPayload::read_block(const Missing& wanted, ByteView stored) {
-  const std::lock_guard lock(blocks_[wanted.index]);
+void SealedPayload::read_segment(const Missing& wanted, ByteView stored) {
+  const std::lock_guard lock(segments_[wanted.index]);
   // Whoever asks for these bytes now is going to interpret them: signed at every level.
   signed_.check(wanted.index, stored);
   if (wanted.slot != nullptr) {
@@ -310,16 +311,16 @@ void SealedPayload::read_block(const Missing& wanted, ByteView stored) {
     std::memcpy(wanted.to.out, wanted.slot->plain->data() + wanted.to.offset, wanted.to.size);
     return;
   }
-  std::vector<Destination> destinations = blocks_[wanted.index].deferred;
+  std::vector<Destination> destinations = segments_[wanted.index].deferred;
   destinations.push_back(wanted.to);
   decrypt(wanted.index, stored, {destinations, wanted.to.size});
 }
 
 // The caller has checked the digest.
-void SealedPayload::fill_slot(BlockCache::Slot& slot, std::uint64_t index, ByteView stored) {
+void SealedPayload::fill_slot(SegmentCache::Slot& slot, std::uint64_t index, ByteView stored) {
   const SegmentOpener::Piece all{slot.plain->data(), segment_extent(index, size_).plain_size};
-  open_block(index, stored, {&all, 1});
-  for (const Destination& to : blocks_[index].deferred) {
+  open_segment(index, stored, {&all, 1});
+  for (const Destination& to : segments_[index].deferred) {
     std::memcpy(to.out, all.out + to.offset, to.size);
   }
   slot.index = index;
@@ -327,36 +328,36 @@ void SealedPayload::fill_slot(BlockCache::Slot& slot, std::uint64_t index, ByteV
 }
 
 void SealedPayload::fill_deferred(std::uint64_t index, ByteView stored) {
-  const std::lock_guard lock(blocks_[index]);
-  if (blocks_[index].authentic && blocks_[index].deferred.empty()) return;  // done meanwhile
+  const std::lock_guard lock(segments_[index]);
+  if (segments_[index].authentic && segments_[index].deferred.empty()) return;  // done meanwhile
   const std::size_t size = segment_extent(index, size_).plain_size;
-  const DecryptionPlan plan(blocks_[index].deferred, size);
+  const DecryptionPlan plan(segments_[index].deferred, size);
   if (payload_.level == VerifyLevel::signed_ || plan.kept != size) signed_.check(index, stored);
   decrypt(index, stored, plan);
 }
 
 void SealedPayload::decrypt(std::uint64_t index, ByteView stored, const DecryptionPlan& plan) {
-  open_block(index, stored, plan.pieces);
+  open_segment(index, stored, plan.pieces);
   plan.copy();
   mark_authentic(index);
 }
 
-void SealedPayload::open_block(std::uint64_t index, ByteView stored,
-                               std::span<const SegmentOpener::Piece> pieces) const {
+void SealedPayload::open_segment(std::uint64_t index, ByteView stored,
+                                 std::span<const SegmentOpener::Piece> pieces) const {
   try {
     opener_->open(index, stored, pieces);
   } catch (const Error& error) {
     if (error.status() != Status::corrupt) throw;
-    throw Error(Status::corrupt, signed_.block_name(index) +
+    throw Error(Status::corrupt, signed_.segment_name(index) +
                                      " is not authentic: it is damaged, or belongs to another "
                                      "model, version or key");
   }
 }
 
 void SealedPayload::mark_authentic(std::uint64_t index) {
-  Block& block = blocks_[index];
-  std::vector<Destination>().swap(block.deferred);
-  if (std::exchange(block.authentic, true)) return;
+  Segment& segment = segments_[index];
+  std::vector<Destination>().swap(segment.deferred);
+  if (std::exchange(segment.authentic, true)) return;
   meter_.add(segment_extent(index, size_).plain_size);
 }
 
@@ -367,11 +368,11 @@ void SealedPayload::defer(std::uint64_t pos, void* dst, std::size_t n) {
       std::memcpy(to.out, plain + to.offset, to.size);
       return;
     }
-    Block& block = blocks_[index];
-    block.deferred.push_back(to);
-    const bool was_ready = block.wanted >= whole;
-    block.wanted += to.size;
-    if (!was_ready && block.wanted >= whole) ready_.add(index);
+    Segment& segment = segments_[index];
+    segment.deferred.push_back(to);
+    const bool was_ready = segment.wanted >= whole;
+    segment.wanted += to.size;
+    if (!was_ready && segment.wanted >= whole) ready_.add(index);
   });
 }
 
@@ -381,12 +382,12 @@ void SealedPayload::begin_deferred() {
       [this] { pool_.for_each(pool_.size() - 1, [this](std::uint64_t) { fill_ahead(); }); });
 }
 
-// A block that fails is left to finish(), which tells of the lowest one.
+// A segment that fails is left to finish(), which tells of the lowest one.
 void SealedPayload::fill_ahead() {
   constexpr std::uint64_t kRun = 4;  // short, so that pausing doesn't take long
   LowestFailure failure;
-  while (!ahead_.stopping() && !failure.ends(blocks_.size())) {
-    const BlockRun run = ready_.take(kRun);
+  while (!ahead_.stopping() && !failure.ends(segments_.size())) {
+    const SegmentRun run = ready_.take(kRun);
     if (run.first == run.last) return;
     fetcher_.fetch(run, failure,
                    [this](std::uint64_t index, ByteView stored) { fill_deferred(index, stored); });
@@ -395,9 +396,9 @@ void SealedPayload::fill_ahead() {
 
 void SealedPayload::discard_deferred() {
   ahead_.stop();
-  for (Block& block : blocks_) {
-    block.deferred.clear();
-    block.wanted = 0;
+  for (Segment& segment : segments_) {
+    segment.deferred.clear();
+    segment.wanted = 0;
   }
   ready_.clear();
 }
@@ -405,9 +406,9 @@ void SealedPayload::discard_deferred() {
 void SealedPayload::finish() {
   ahead_.stop();
   payload_.cancel.check();
-  std::vector<BlockRun> ranges;
-  for (std::uint64_t index = 0; index < blocks_.size(); ++index) {
-    if (blocks_[index].authentic && blocks_[index].deferred.empty()) continue;
+  std::vector<SegmentRun> ranges;
+  for (std::uint64_t index = 0; index < segments_.size(); ++index) {
+    if (segments_[index].authentic && segments_[index].deferred.empty()) continue;
     if (ranges.empty() || ranges.back().last != index) ranges.push_back({index, index});
     ++ranges.back().last;
   }
@@ -421,11 +422,11 @@ void SealedPayload::finish() {
 
 void SealedPayload::verify() {
   ProgressMeter meter(payload_.progress, size_);
-  const BlockRun all{0, signed_.count()};
+  const SegmentRun all{0, signed_.count()};
   fetcher_.fetch_all({&all, 1}, pool_, [&](std::uint64_t index, ByteView stored) {
     const SegmentOpener::Piece unkept{nullptr, segment_extent(index, size_).plain_size};
     signed_.check(index, stored);
-    open_block(index, stored, {&unkept, 1});
+    open_segment(index, stored, {&unkept, 1});
     meter.add(unkept.size);
   });
   meter.finish();
@@ -464,9 +465,9 @@ void SealedPayload::stream(const std::function<void(std::uint64_t, ByteView)>& s
   meter.finish();
 }
 
-void SealedPayload::open_batch(BlockRun batch, std::uint64_t run,
+void SealedPayload::open_batch(SegmentRun batch, std::uint64_t run,
                                std::vector<PlainBuffer>& buffers) const {
-  std::vector<BlockRun> runs;
+  std::vector<SegmentRun> runs;
   for (std::uint64_t first = batch.first; first < batch.last; first += run) {
     runs.push_back({first, std::min(first + run, batch.last)});
   }
@@ -474,7 +475,7 @@ void SealedPayload::open_batch(BlockRun batch, std::uint64_t run,
     const SegmentOpener::Piece all{buffers[index - batch.first].data(),
                                    segment_extent(index, size_).plain_size};
     signed_.check(index, stored);
-    open_block(index, stored, {&all, 1});
+    open_segment(index, stored, {&all, 1});
   });
 }
 
@@ -487,27 +488,27 @@ std::unique_ptr<SealedSource> open_payload(OpenPayload payload, ByteView dek, Th
   return std::make_unique<SealedPayload>(std::move(payload), dek, pool);
 }
 
-void read_stored_blocks(const PayloadEntry& entry, BlobReader& blob, ByteView digests,
-                        const std::function<void(std::uint64_t, ByteView)>& sink,
-                        const CancelToken& cancel) {
-  const SignedBlocks blocks(entry, blob, digests);
+void read_stored_segments(const PayloadEntry& entry, BlobReader& blob, ByteView digests,
+                          const std::function<void(std::uint64_t, ByteView)>& sink,
+                          const CancelToken& cancel) {
+  const SignedSegments segments(entry, blob, digests);
   blob.read(
-      0, blocks.count(),
+      0, segments.count(),
       [&](std::uint64_t index, ByteView stored) {
-        blocks.check(index, stored);
+        segments.check(index, stored);
         sink(index, stored);
       },
       cancel);
 }
 
-void verify_stored_blocks(const PayloadEntry& entry, BlobReader& blob, ByteView digests,
-                          ThreadPool& pool, const Progress& progress, const CancelToken& cancel) {
-  const SignedBlocks blocks(entry, blob, digests);
-  const BlockFetcher fetcher(blob, entry.stored_size, cancel);
+void verify_stored_segments(const PayloadEntry& entry, BlobReader& blob, ByteView digests,
+                            ThreadPool& pool, const Progress& progress, const CancelToken& cancel) {
+  const SignedSegments segments(entry, blob, digests);
+  const SegmentFetcher fetcher(blob, entry.stored_size, cancel);
   ProgressMeter meter(progress, entry.plaintext_size);
-  const BlockRun all{0, blocks.count()};
+  const SegmentRun all{0, segments.count()};
   fetcher.fetch_all({&all, 1}, pool, [&](std::uint64_t index, ByteView stored) {
-    blocks.check(index, stored);
+    segments.check(index, stored);
     meter.add(segment_extent(index, entry.plaintext_size).plain_size);
   });
   meter.finish();

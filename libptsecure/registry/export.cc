@@ -104,13 +104,13 @@ void Package::export_to(const std::string& folder, const OpenOptions& options) c
   const auto blob = read_payload(*state_->store, payload, options.cancel);
 
   NewFile file(root / "payload.bin");
-  read_stored_blocks(
+  read_stored_segments(
       payload, *blob, digests,
-      [&](std::uint64_t index, ByteView block) {
+      [&](std::uint64_t index, ByteView segment) {
         options.cancel.check();
-        file.write(block);
+        file.write(segment);
         if (options.progress)
-          options.progress(index * kBlockSize + block.size(), payload.stored_size);
+          options.progress(index * kSegmentSize + segment.size(), payload.stored_size);
       },
       options.cancel);
   file.sync();

@@ -37,7 +37,7 @@ void require_runnable(const Manifest& manifest) {
 }
 
 // A process's first model waits for libtorch to be opened and to set itself up, which takes longer
-// than fetching records, keys and the first block and reading the model's directory: so both at
+// than fetching records, keys and the first segment and reading the model's directory: so both at
 // once. libtorch has the calling thread, because memory that it takes is dearer on others.
 //
 // Sets the engine up for a format once that is known to be needed; opens no more than the plug-in

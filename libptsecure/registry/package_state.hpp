@@ -29,7 +29,7 @@ struct Package::State {
   KeyBody enabled_key(const CancelToken& cancel) const;
   // The content key of a payload, of this version or shared by it, if its status allows.
   SecretBytes unwrap(const PayloadEntry& entry, const CancelToken& cancel) const;
-  // Authenticates every block of the program that this version shares, with its key when the
+  // Authenticates every segment of the program that this version shares, with its key when the
   // keyring opens it, and says what was found.
   std::string verify_program(const OpenOptions& options) const;
   // What was sealed for this version.

@@ -24,9 +24,9 @@ constexpr int kCommitTries = 3;
 void write_digests(Store& store, const Reservation& reservation, const std::string& role,
                    ByteView digests, const CancelToken& cancel) {
   const auto writer = store.write_blob(reservation, role + ".digests", digests.size(), cancel);
-  for (std::uint64_t block = 0; block < block_count(digests.size()); ++block) {
-    const std::size_t at = block * kBlockSize;
-    writer->write(block, digests.subspan(at, std::min(kBlockSize, digests.size() - at)));
+  for (std::uint64_t segment = 0; segment < stored_segments(digests.size()); ++segment) {
+    const std::size_t at = segment * kSegmentSize;
+    writer->write(segment, digests.subspan(at, std::min(kSegmentSize, digests.size() - at)));
   }
   writer->finish();
 }

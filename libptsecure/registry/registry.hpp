@@ -101,7 +101,7 @@ class Package {
 
   std::string example_json() const;  // a ready V2 infer request body
 
-  // The model's plaintext, in order, each block authenticated first.
+  // The model's plaintext, in order, each segment authenticated first.
   void stream(const OpenOptions& options,
               const std::function<void(std::uint64_t pos, ByteView plain)>& sink) const;
   // The plaintext as a whole, in secret-free ordinary memory zeroed by the caller.

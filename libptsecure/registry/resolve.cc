@@ -237,22 +237,22 @@ std::unique_ptr<BlobReader> read_payload(Store& store, const PayloadEntry& paylo
 Bytes read_digests(Store& store, const PayloadEntry& payload, const CancelToken& cancel) {
   const auto blob =
       store.read_blob({payload.sealed_name, payload.sealed_version, digests_role(payload)}, cancel);
-  const std::uint64_t expected = block_count(payload.stored_size) * Sha256Digest{}.size();
+  const std::uint64_t expected = stored_segments(payload.stored_size) * Sha256Digest{}.size();
   if (blob->size() != expected) {
-    throw Error(Status::corrupt, "the block digests of payload '" + payload.role + "' have " +
+    throw Error(Status::corrupt, "the segment digests of payload '" + payload.role + "' have " +
                                      std::to_string(blob->size()) + " bytes where " +
                                      std::to_string(expected) + " are due");
   }
   Bytes digests;
   digests.reserve(expected);
   blob->read(
-      0, block_count(expected),
-      [&](std::uint64_t, ByteView block) {
-        digests.insert(digests.end(), block.begin(), block.end());
+      0, stored_segments(expected),
+      [&](std::uint64_t, ByteView segment) {
+        digests.insert(digests.end(), segment.begin(), segment.end());
       },
       cancel);
   if (sha256(digests) != payload.digests_sha256) {
-    throw Error(Status::corrupt, "the block digests of payload '" + payload.role +
+    throw Error(Status::corrupt, "the segment digests of payload '" + payload.role +
                                      "' are not the ones the manifest signs");
   }
   return digests;

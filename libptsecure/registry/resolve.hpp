@@ -56,7 +56,7 @@ void require_enabled(const KeyBody& key, const PayloadEntry& payload);
 // The wrapped keys that the key record vouches for.
 std::vector<Wrap> read_wraps(Store& store, const KeyBody& key, const PayloadEntry& payload,
                              const CancelToken& cancel);
-// The payload's block digests, checked against the manifest.
+// The payload's segment digests, checked against the manifest.
 Bytes read_digests(Store& store, const PayloadEntry& payload, const CancelToken& cancel);
 
 std::unique_ptr<BlobReader> read_payload(Store& store, const PayloadEntry& payload,

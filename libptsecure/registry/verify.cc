@@ -95,13 +95,14 @@ std::optional<Error> Registry::verify(std::string_view reference, const Keyring&
       open.blob = read_payload(*store_, payload, cancel);
       open.progress = options.progress;
       open.cancel = cancel;
-      const std::string blocks = std::to_string(block_count(payload.stored_size)) + " blocks";
+      const std::string segments =
+          std::to_string(stored_segments(payload.stored_size)) + " segments";
       if (dek.empty()) {
-        verify_stored_blocks(payload, *open.blob, open.digests, *pool_, open.progress, cancel);
-        return blocks + " match the signed digests";
+        verify_stored_segments(payload, *open.blob, open.digests, *pool_, open.progress, cancel);
+        return segments + " match the signed digests";
       }
       open_payload(std::move(open), dek.view(), *pool_)->verify();
-      return blocks + " match the signed digests and decrypt";
+      return segments + " match the signed digests and decrypt";
     });
   }
   if (resolved && state->version.manifest->shares_program()) {

@@ -15,13 +15,13 @@ std::string Package::State::verify_program(const OpenOptions& options) const {
   open.cancel = options.cancel;
   const std::string program = "the program of " + entry.sealed_name + "/" +
                               std::to_string(entry.sealed_version) + ", " +
-                              std::to_string(block_count(entry.stored_size)) + " blocks, ";
+                              std::to_string(stored_segments(entry.stored_size)) + " segments, ";
   SecretBytes dek;
   try {
     dek = unwrap(entry, options.cancel);
   } catch (const Error& error) {
     if (error.status() != Status::no_key) throw;
-    verify_stored_blocks(entry, *open.blob, open.digests, *pool, open.progress, open.cancel);
+    verify_stored_segments(entry, *open.blob, open.digests, *pool, open.progress, open.cancel);
     return program + "matches the signed digests";
   }
   open_payload(std::move(open), dek.view(), *pool)->verify();

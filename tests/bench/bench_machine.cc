@@ -19,16 +19,16 @@
 #include <stdexcept>
 #include <string>
 
-#include "libptsecure/crypto/block_digest.hpp"
 #include "libptsecure/crypto/openssl_version.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
+#include "libptsecure/crypto/segment_digest.hpp"
 
 namespace {
 
 using ptsecure::Bytes;
+using ptsecure::kSegmentSize;
 
 constexpr std::size_t kLarge = std::size_t{256} << 20;
-constexpr std::size_t kBlock = std::size_t{1} << 20;
 
 // The best of some rounds: what disturbs only slows.
 template <typename Work>
@@ -44,16 +44,16 @@ double rate(std::size_t bytes, int rounds, const Work& work) {
   return best;
 }
 
-double digest_rate(const ptsecure::BlockDigester& digest) {
-  const Bytes block(kBlock, 7);
-  digest(block);
-  return rate(30 * kBlock, 20, [&] {
-    for (int i = 0; i < 30; ++i) digest(block);
+double digest_rate(const ptsecure::SegmentDigester& digest) {
+  const Bytes segment(kSegmentSize, 7);
+  digest(segment);
+  return rate(30 * kSegmentSize, 20, [&] {
+    for (int i = 0; i < 30; ++i) digest(segment);
   });
 }
 
 double decryption_rate() {
-  constexpr std::uint64_t kSize = 3 * kBlock;
+  constexpr std::uint64_t kSize = 3 * kSegmentSize;
   const ptsecure::SegmentExtent first = ptsecure::segment_extent(0, kSize);
   const ptsecure::SegmentExtent second = ptsecure::segment_extent(1, kSize);
   const Bytes dek(ptsecure::kDekSize, 7);
@@ -66,7 +66,7 @@ double decryption_rate() {
   const ptsecure::SegmentOpener opener(dek, {},
                                        ptsecure::ByteView(begin).first(ptsecure::kHeaderSize),
                                        ptsecure::stored_size(kSize));
-  return rate(30 * kBlock, 20, [&] {
+  return rate(30 * kSegmentSize, 20, [&] {
     for (int i = 0; i < 30; ++i) opener.open(1, stored, plain);
   });
 }
@@ -106,15 +106,16 @@ double page_cache_rate(const std::string& path) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) throw std::runtime_error("can't make " + path);
   unlink(path.c_str());
-  Bytes block(kBlock, 1);
-  for (std::size_t at = 0; at < kLarge; at += kBlock) {
-    if (pwrite(fd, block.data(), kBlock, static_cast<off_t>(at)) != static_cast<ssize_t>(kBlock)) {
+  Bytes segment(kSegmentSize, 1);
+  for (std::size_t at = 0; at < kLarge; at += kSegmentSize) {
+    if (pwrite(fd, segment.data(), kSegmentSize, static_cast<off_t>(at)) !=
+        static_cast<ssize_t>(kSegmentSize)) {
       throw std::runtime_error("can't write " + path);
     }
   }
   const double found = rate(kLarge, 7, [&] {
-    for (std::size_t at = 0; at < kLarge; at += kBlock) {
-      if (pread(fd, block.data(), kBlock, static_cast<off_t>(at)) < 0) std::abort();
+    for (std::size_t at = 0; at < kLarge; at += kSegmentSize) {
+      if (pread(fd, segment.data(), kSegmentSize, static_cast<off_t>(at)) < 0) std::abort();
     }
   });
   close(fd);
@@ -133,8 +134,8 @@ int main(int argc, char** argv) {
     out["touch_small"] = touch_rate(MADV_NOHUGEPAGE);
     out["copy"] = copy_rate();
     out["aes_gcm"] = decryption_rate();
-    out["block_digest"] = digest_rate(ptsecure::BlockDigester(1000));
-    out["sha256_openssl"] = digest_rate(ptsecure::BlockDigester(1));
+    out["segment_digest"] = digest_rate(ptsecure::SegmentDigester(1000));
+    out["sha256_openssl"] = digest_rate(ptsecure::SegmentDigester(1));
     std::cout << out << '\n';
     return 0;
   } catch (const std::exception& error) {

@@ -50,7 +50,7 @@ def floor(one_core: dict[str, float], cores: int, size: int) -> dict[str, float]
     """Seconds that an open of so many bytes can't do without, by level: out of the page cache, into
     memory touched for the first time in huge pages, decrypted, hashed; on all cores."""
     steps = {"aead": ["page_cache", "touch_huge", "aes_gcm"]}
-    steps["signed"] = [*steps["aead"], "block_digest"]
+    steps["signed"] = [*steps["aead"], "segment_digest"]
     return {
         level: sum(size / one_core[step] for step in each) / cores for level, each in steps.items()
     }
@@ -70,7 +70,7 @@ def describe(program: pathlib.Path, folder: pathlib.Path, model: str, size: int)
     return [
         f"{cpu_model()}, {cores} cores, {memory:.0f} GiB, transparent huge pages: {pages}",
         f"OpenSSL {openssl} ({aes_kind(openssl)}): AES-256-GCM {gb['aes_gcm']} a core; SHA-256 of "
-        f"blocks {gb['block_digest']}, {gb['sha256_openssl']} by OpenSSL alone",
+        f"segments {gb['segment_digest']}, {gb['sha256_openssl']} by OpenSSL alone",
         f"one core reads the page cache at {gb['page_cache']}, copies memory at {gb['copy']}, "
         f"touches new memory at {gb['touch_huge']} in huge pages, {gb['touch_small']} in small",
         f"so an open of {model} can't take less than {least['aead']} (aead) or {least['signed']} "

@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-/* A few blocks, so that there is more than one segment. */
+/* A few segments. */
 enum { kSize = 3 * 1024 * 1024 + 17 };
 
 static unsigned char* model_bytes(void) {

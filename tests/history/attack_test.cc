@@ -7,7 +7,7 @@
 namespace ptsecure {
 namespace {
 
-constexpr std::size_t kModelSize = 2 * kBlockSize + 100;
+constexpr std::size_t kModelSize = 2 * kSegmentSize + 100;
 
 class Attack : public PlaceTest {
  protected:
@@ -118,18 +118,18 @@ TEST_P(Attack, PayloadsCantBeSwapped) {
   expect_corrupt("digits/1", "payload and digests of another");
 }
 
-TEST_P(Attack, BlocksMissingDoubledOrResized) {
+TEST_P(Attack, SegmentsMissingDoubledOrResized) {
   using Edit = std::function<void(Place&, const BlobId&)>;
   const std::pair<const char*, Edit> edits[] = {
-      {"last block missing", [](Place& p, const BlobId& id) { p.remove_block(id, 2); }},
-      {"middle block missing", [](Place& p, const BlobId& id) { p.remove_block(id, 1); }},
-      {"doubled", [](Place& p, const BlobId& id) { p.copy_block(id, 0, 1); }},
+      {"last segment missing", [](Place& p, const BlobId& id) { p.remove_segment(id, 2); }},
+      {"middle segment missing", [](Place& p, const BlobId& id) { p.remove_segment(id, 1); }},
+      {"doubled", [](Place& p, const BlobId& id) { p.copy_segment(id, 0, 1); }},
       {"shorter",
-       [](Place& p, const BlobId& id) { p.edit_block(id, 1, [](Bytes& b) { b.pop_back(); }); }},
+       [](Place& p, const BlobId& id) { p.edit_segment(id, 1, [](Bytes& b) { b.pop_back(); }); }},
       {"longer",
-       [](Place& p, const BlobId& id) { p.edit_block(id, 2, [](Bytes& b) { b.push_back(0); }); }},
+       [](Place& p, const BlobId& id) { p.edit_segment(id, 2, [](Bytes& b) { b.push_back(0); }); }},
       {"empty",
-       [](Place& p, const BlobId& id) { p.edit_block(id, 0, [](Bytes& b) { b.clear(); }); }},
+       [](Place& p, const BlobId& id) { p.edit_segment(id, 0, [](Bytes& b) { b.clear(); }); }},
       {"gone", [](Place& p, const BlobId& id) { p.remove_blob(id); }},
       {"digests gone",
        [](Place& p, const BlobId& id) { p.remove_blob({id.name, id.version, "model.digests"}); }},
@@ -155,7 +155,7 @@ TEST_P(Attack, FailedOpensKeepNoFileOpen) {
     return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{});
   };
   publish("digits", model_bytes(kModelSize));
-  place_->edit_block({"digits", 1, "model"}, 1, [](Bytes& bytes) { bytes[5] ^= 1; });
+  place_->edit_segment({"digits", 1, "model"}, 1, [](Bytes& bytes) { bytes[5] ^= 1; });
   const auto fail = [&] {
     EXPECT_EQ(status_of([&] { decrypt("digits"); }), Status::corrupt);
     EXPECT_EQ(status_of([&] { decrypt("letters"); }), Status::not_found);
@@ -167,7 +167,7 @@ TEST_P(Attack, FailedOpensKeepNoFileOpen) {
 }
 
 TEST_P(Attack, DeletionWhileOpeningGivesAllOrAnError) {
-  const Bytes model = model_bytes(20 * kBlockSize);
+  const Bytes model = model_bytes(20 * kSegmentSize);
   for (const bool digests : {false, true}) {
     const std::uint64_t version = publish("digits", model);
     const BlobId id{"digits", version, digests ? "model.digests" : "model"};

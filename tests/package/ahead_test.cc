@@ -71,16 +71,16 @@ TEST(Ahead, ReadsMeanwhileGetTheirBytes) {
   }
 }
 
-TEST(Ahead, FinishTellsOfTheLowestDamagedBlockAndItsBytesStayUnwritten) {
+TEST(Ahead, FinishTellsOfTheLowestDamagedSegmentAndItsBytesStayUnwritten) {
   ThreadPool pool(3);
   const Bytes plain = noise(kFirst + 20 * kNext);
   Sealed sealed = seal_bytes(plain, pool);
   for (const VerifyLevel level : kLevels) {
     const Opened opened = open_sealed(sealed, pool, level);
     std::atomic<int> damaged{0};
-    opened.blob->on_block = [&](std::uint64_t index, Bytes& block) {
+    opened.blob->on_segment = [&](std::uint64_t index, Bytes& segment) {
       if (index == 7 || index == 15) {
-        block[100] ^= 1;
+        segment[100] ^= 1;
         ++damaged;
       }
       return true;
@@ -90,7 +90,7 @@ TEST(Ahead, FinishTellsOfTheLowestDamagedBlockAndItsBytesStayUnwritten) {
     opened.source->begin_deferred();
     EXPECT_TRUE(comes_true([&] { return damaged > 0; }));
     for (int attempt = 0; attempt < 2; ++attempt) {
-      expect_error(Status::corrupt, "block 7 of", [&] { opened.source->finish(); });
+      expect_error(Status::corrupt, "segment 7 of", [&] { opened.source->finish(); });
     }
     const auto begin = read.begin() + static_cast<long>(kFirst + 6 * kNext);
     EXPECT_TRUE(std::all_of(begin, begin + static_cast<long>(kNext),

@@ -10,9 +10,9 @@
 #include <random>
 #include <string>
 
-#include "libptsecure/crypto/block_digest.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
+#include "libptsecure/crypto/segment_digest.hpp"
 #include "libptsecure/package/payload.hpp"
 
 namespace ptsecure {
@@ -20,11 +20,11 @@ namespace ptsecure {
 // A blob under construction in memory that checks how it is written.
 class MemoryWriter final : public BlobWriter {
  public:
-  void write(std::uint64_t index, ByteView block) override {
+  void write(std::uint64_t index, ByteView segment) override {
     if (before_write) before_write(index);
     const std::lock_guard lock(mutex_);
-    EXPECT_TRUE(blocks_.emplace(index, Bytes(block.begin(), block.end())).second)
-        << "block " << index << " was written twice";
+    EXPECT_TRUE(segments_.emplace(index, Bytes(segment.begin(), segment.end())).second)
+        << "segment " << index << " was written twice";
   }
   void finish() override {
     if (before_finish) before_finish();
@@ -32,9 +32,9 @@ class MemoryWriter final : public BlobWriter {
   }
   Bytes bytes() const {
     Bytes all;
-    for (const auto& [index, block] : blocks_) {
-      EXPECT_EQ(all.size(), index * kBlockSize);
-      all.insert(all.end(), block.begin(), block.end());
+    for (const auto& [index, segment] : segments_) {
+      EXPECT_EQ(all.size(), index * kSegmentSize);
+      all.insert(all.end(), segment.begin(), segment.end());
     }
     return all;
   }
@@ -45,14 +45,14 @@ class MemoryWriter final : public BlobWriter {
 
  private:
   std::mutex mutex_;
-  std::map<std::uint64_t, Bytes> blocks_;
+  std::map<std::uint64_t, Bytes> segments_;
 };
 
 // A stored blob in memory that counts its reads and can misbehave.
 class MemoryReader final : public BlobReader {
  public:
   explicit MemoryReader(Bytes stored, std::uint64_t run = 4)
-      : stored_(std::move(stored)), run_(run), fetched_(block_count(stored_.size())) {}
+      : stored_(std::move(stored)), run_(run), fetched_(stored_segments(stored_.size())) {}
 
   std::uint64_t size() const override { return stored_.size(); }
   std::uint64_t preferred_run() const override { return run_; }
@@ -60,11 +60,11 @@ class MemoryReader final : public BlobReader {
             const CancelToken& cancel) override {
     for (std::uint64_t index = first; index < last; ++index) {
       cancel.check();
-      const auto begin = stored_.begin() + static_cast<std::ptrdiff_t>(index * kBlockSize);
-      Bytes block(begin, begin + std::min<std::ptrdiff_t>(kBlockSize, stored_.end() - begin));
+      const auto begin = stored_.begin() + static_cast<std::ptrdiff_t>(index * kSegmentSize);
+      Bytes segment(begin, begin + std::min<std::ptrdiff_t>(kSegmentSize, stored_.end() - begin));
       ++fetched_[index];
-      if (on_block && !on_block(index, block)) return;
-      sink(index, block);
+      if (on_segment && !on_segment(index, segment)) return;
+      sink(index, segment);
     }
   }
 
@@ -77,7 +77,7 @@ class MemoryReader final : public BlobReader {
   int fetched_least() const { return *std::min_element(fetched_.begin(), fetched_.end()); }
 
   // May change or resize the copy that is handed out, or throw; false ends the read early.
-  std::function<bool(std::uint64_t, Bytes&)> on_block;
+  std::function<bool(std::uint64_t, Bytes&)> on_segment;
 
  private:
   Bytes stored_;
@@ -85,7 +85,7 @@ class MemoryReader final : public BlobReader {
   std::vector<std::atomic<int>> fetched_;
 };
 
-// Bytes that don't repeat, so that a block in the wrong place shows.
+// Bytes that don't repeat, so that a segment in the wrong place shows.
 inline Bytes noise(std::size_t size, std::uint32_t seed = 1) {
   std::mt19937_64 generator(seed);
   Bytes bytes(size + 8);
@@ -108,10 +108,10 @@ struct Sealed {
   // sign but holds no DEK.
   void sign_again() {
     digests.clear();
-    const BlockDigester digest_of(1);
-    for (std::size_t pos = 0; pos < stored.size(); pos += kBlockSize) {
+    const SegmentDigester digest_of(1);
+    for (std::size_t pos = 0; pos < stored.size(); pos += kSegmentSize) {
       const Sha256Digest digest = digest_of(
-          ByteView(stored).subspan(pos, std::min<std::size_t>(kBlockSize, stored.size() - pos)));
+          ByteView(stored).subspan(pos, std::min<std::size_t>(kSegmentSize, stored.size() - pos)));
       digests.insert(digests.end(), digest.begin(), digest.end());
     }
     entry.digests_sha256 = sha256(digests);

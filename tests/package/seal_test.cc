@@ -51,7 +51,7 @@ Bytes seal(PlainInput& input, MemoryWriter& writer, ThreadPool& pool, const Prog
                       cancel);
 }
 
-TEST(Seal, SizesAndDigestsAreThoseOfTheStoredBlocks) {
+TEST(Seal, SizesAndDigestsAreThoseOfTheStoredSegments) {
   ThreadPool pool(3);
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kFirst, kFirst + 1, kFirst + kNext,
                                  kFirst + kNext + 1, kFirst + 4 * kNext - 1}) {

@@ -82,7 +82,7 @@ TEST(SealedSource, StreamHoldsABoundedWindow) {
   const Sealed sealed = seal_bytes(plain, pool);
   const Opened opened = open_sealed(sealed, pool);
   std::atomic<std::uint64_t> furthest{0};
-  opened.blob->on_block = [&](std::uint64_t index, Bytes&) {
+  opened.blob->on_segment = [&](std::uint64_t index, Bytes&) {
     for (std::uint64_t seen = furthest;
          seen < index && !furthest.compare_exchange_weak(seen, index);) {
     }
@@ -171,7 +171,7 @@ TEST(SealedSource, SmallReadsBetweenDeferredTensorsCostNoSecondDecryption) {
         opened.source->defer(pos + 64, tensors.data() + pos + 64, record - 64);
       }
       opened.source->finish();
-      // The directory's block has left the cache when the last tensor asks for it.
+      // The directory's segment has left the cache when the last tensor asks for it.
       EXPECT_LE(opened.blob->fetched_total(), segment_count(plain.size()) + 1) << threads;
       EXPECT_EQ(opened.blob->fetched_least(), 1);
       for (std::size_t i = 0; i < records; ++i) {
@@ -204,7 +204,7 @@ TEST(SealedSource, LargeReadsKeepTheirEdgesForTheNext) {
   EXPECT_EQ(opened.blob->fetched_most(), 1);
 }
 
-TEST(SealedSource, ThousandsOfSmallReadsFetchABlockOnce) {
+TEST(SealedSource, ThousandsOfSmallReadsFetchASegmentOnce) {
   ThreadPool pool(2);
   const Bytes plain = noise(kFirst + 3 * kNext);
   const Sealed sealed = seal_bytes(plain, pool);
@@ -219,7 +219,7 @@ TEST(SealedSource, ThousandsOfSmallReadsFetchABlockOnce) {
   EXPECT_EQ(opened.blob->fetched_most(), 1);
 }
 
-TEST(SealedSource, SmallReadsOfMoreBlocksThanTheCacheHoldsAreRight) {
+TEST(SealedSource, SmallReadsOfMoreSegmentsThanTheCacheHoldsAreRight) {
   ThreadPool pool(1);
   const Bytes plain = noise(kFirst + 24 * kNext);
   const Sealed sealed = seal_bytes(plain, pool);
@@ -272,19 +272,20 @@ TEST(SealedSource, VerifyKeepsNothingAndLooksAtAll) {
   EXPECT_GE(opened.blob->fetched_least(), 1);
 }
 
-TEST(SealedSource, StoredBlocksAreVerifiedWithoutTheKey) {
+TEST(SealedSource, StoredSegmentsAreVerifiedWithoutTheKey) {
   ThreadPool pool(3);
   Sealed sealed = seal_bytes(noise(kFirst + 9 * kNext), pool);
   MemoryReader whole(sealed.stored);
   std::uint64_t last = 0;
-  verify_stored_blocks(sealed.entry, whole, sealed.digests, pool,
-                       [&](std::uint64_t done, std::uint64_t) { last = done; }, {});
+  verify_stored_segments(sealed.entry, whole, sealed.digests, pool,
+                         [&](std::uint64_t done, std::uint64_t) { last = done; }, {});
   EXPECT_EQ(last, sealed.entry.plaintext_size);
   EXPECT_EQ(whole.fetched_least(), 1);
-  sealed.stored[5 * kBlockSize + 77] ^= 1;
+  sealed.stored[5 * kSegmentSize + 77] ^= 1;
   MemoryReader damaged(sealed.stored);
-  expect_error(Status::corrupt, "block 5 of 10",
-               [&] { verify_stored_blocks(sealed.entry, damaged, sealed.digests, pool, {}, {}); });
+  expect_error(Status::corrupt, "segment 5 of 10", [&] {
+    verify_stored_segments(sealed.entry, damaged, sealed.digests, pool, {}, {});
+  });
 }
 
 TEST(SealedSource, ProgressRisesToTheTotalOnce) {
@@ -335,7 +336,7 @@ TEST(SealedSource, CancelEndsEveryWay) {
                         }}) {
     const CancelToken cancel = CancelToken::make();
     const Opened opened = open_sealed(sealed, pool, VerifyLevel::signed_, {}, cancel);
-    opened.blob->on_block = [&](std::uint64_t index, Bytes&) {
+    opened.blob->on_segment = [&](std::uint64_t index, Bytes&) {
       if (index == 4) cancel.cancel();
       return true;
     };

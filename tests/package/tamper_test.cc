@@ -74,12 +74,12 @@ TEST_F(Tamper, TheUntouchedOneOpensEveryWay) {
   }
 }
 
-// Positions of every kind: format byte, salt, prefix, ciphertext, tag; first, middle, last block.
+// Positions of every kind: format byte, salt, prefix, ciphertext, tag; first, middle, last segment.
 TEST_F(Tamper, OneFlippedBit) {
   for (const std::size_t pos :
        {std::size_t{0}, std::size_t{1}, std::size_t{20}, std::size_t{33}, std::size_t{39},
-        std::size_t{40}, kBlockSize - 17, kBlockSize - 16, kBlockSize - 1, kBlockSize,
-        2 * kBlockSize + 4711, 3 * kBlockSize - 1, sealed_.stored.size() - 17,
+        std::size_t{40}, kSegmentSize - 17, kSegmentSize - 16, kSegmentSize - 1, kSegmentSize,
+        2 * kSegmentSize + 4711, 3 * kSegmentSize - 1, sealed_.stored.size() - 17,
         sealed_.stored.size() - 16, sealed_.stored.size() - 1}) {
     Sealed damaged = copy();
     damaged.stored[pos] ^= 0x10;
@@ -90,26 +90,26 @@ TEST_F(Tamper, OneFlippedBit) {
   }
 }
 
-TEST_F(Tamper, BlocksReordered) {
+TEST_F(Tamper, SegmentsReordered) {
   Sealed damaged = copy();
-  std::swap_ranges(damaged.stored.begin() + kBlockSize, damaged.stored.begin() + 2 * kBlockSize,
-                   damaged.stored.begin() + 2 * kBlockSize);
+  std::swap_ranges(damaged.stored.begin() + kSegmentSize, damaged.stored.begin() + 2 * kSegmentSize,
+                   damaged.stored.begin() + 2 * kSegmentSize);
   expect_refused(damaged, "swapped");
   damaged.sign_again();
   expect_refused(damaged, "swapped, with fitting digests");
 }
 
-TEST_F(Tamper, BlockDuplicatedOrDropped) {
+TEST_F(Tamper, SegmentDuplicatedOrDropped) {
   Sealed doubled = copy();
-  std::copy_n(doubled.stored.begin() + kBlockSize, kBlockSize,
-              doubled.stored.begin() + 2 * kBlockSize);
+  std::copy_n(doubled.stored.begin() + kSegmentSize, kSegmentSize,
+              doubled.stored.begin() + 2 * kSegmentSize);
   expect_refused(doubled, "duplicated");
   doubled.sign_again();
   expect_refused(doubled, "duplicated, with fitting digests");
 
   Sealed shorter = copy();
-  shorter.stored.erase(shorter.stored.begin() + kBlockSize,
-                       shorter.stored.begin() + 2 * kBlockSize);
+  shorter.stored.erase(shorter.stored.begin() + kSegmentSize,
+                       shorter.stored.begin() + 2 * kSegmentSize);
   expect_refused(shorter, "dropped");
   shorter.sign_again();
   shorter.entry.plaintext_size -= kNext;
@@ -119,8 +119,8 @@ TEST_F(Tamper, BlockDuplicatedOrDropped) {
 TEST_F(Tamper, TruncatedOrExtended) {
   const std::size_t size = sealed_.stored.size();
   for (const std::size_t to :
-       {std::size_t{0}, std::size_t{39}, std::size_t{56}, kBlockSize, 4 * kBlockSize,
-        4 * kBlockSize + 16, size - 1, size + 1, size + 16, size + kBlockSize}) {
+       {std::size_t{0}, std::size_t{39}, std::size_t{56}, kSegmentSize, 4 * kSegmentSize,
+        4 * kSegmentSize + 16, size - 1, size + 1, size + 16, size + kSegmentSize}) {
     Sealed damaged = copy();
     damaged.stored.resize(to);
     expect_refused(damaged, "resized to " + std::to_string(to));
@@ -138,8 +138,8 @@ TEST_F(Tamper, TruncatedOrExtended) {
 TEST_F(Tamper, SplicedFromAnotherSealUnderTheSameKey) {
   const Sealed other = seal_bytes(plain_, pool_, sealed_.dek.clone());
   Sealed damaged = copy();
-  std::copy_n(other.stored.begin() + 2 * kBlockSize, kBlockSize,
-              damaged.stored.begin() + 2 * kBlockSize);
+  std::copy_n(other.stored.begin() + 2 * kSegmentSize, kSegmentSize,
+              damaged.stored.begin() + 2 * kSegmentSize);
   expect_refused(damaged, "spliced");
   damaged.sign_again();
   expect_refused(damaged, "spliced, with fitting digests");
@@ -188,12 +188,12 @@ TEST_F(Tamper, DigestsThatAreNotTheSignedOnes) {
   expect_refused(flipped, "a flipped digest");
 }
 
-// What level aead leaves out: the digest of a block that is nothing but deferred bytes.
-TEST_F(Tamper, AeadLevelChecksDigestsOfAllButWholeDeferredBlocks) {
+// What level aead leaves out: the digest of a segment that is nothing but deferred bytes.
+TEST_F(Tamper, AeadLevelChecksDigestsOfAllButWholeDeferredSegments) {
   Sealed sealed = copy();
   sealed.digests[3 * 32] ^= 1;
   sealed.entry.digests_sha256 = sha256(sealed.digests);
-  const std::size_t begin = kFirst + 2 * kNext;  // of block 3
+  const std::size_t begin = kFirst + 2 * kNext;  // of segment 3
   Bytes out(plain_.size());
   const auto finish = [&](VerifyLevel level, std::size_t pos, std::size_t n) {
     const Opened opened = open_sealed(sealed, pool_, level);
@@ -203,7 +203,7 @@ TEST_F(Tamper, AeadLevelChecksDigestsOfAllButWholeDeferredBlocks) {
   EXPECT_NO_THROW(finish(VerifyLevel::aead, begin - 100, kNext + 200));
   EXPECT_TRUE(std::equal(out.begin(), out.begin() + kNext + 200,
                          plain_.begin() + static_cast<std::ptrdiff_t>(begin) - 100));
-  const std::string which = "block 3 of 5 of digits/7 (model) is not the one that was signed";
+  const std::string which = "segment 3 of 5 of digits/7 (model) is not the one that was signed";
   expect_error(Status::corrupt, which, [&] { finish(VerifyLevel::aead, begin + 1, kNext); });
   expect_error(Status::corrupt, which, [&] { finish(VerifyLevel::aead, begin - 1, kNext); });
   expect_error(Status::corrupt, which, [&] { finish(VerifyLevel::aead, 0, 1000); });
@@ -214,13 +214,13 @@ TEST_F(Tamper, AeadLevelChecksDigestsOfAllButWholeDeferredBlocks) {
   expect_error(Status::corrupt, which, [&] { opened.source->verify(); });
 }
 
-TEST_F(Tamper, NothingOfAFailedBlockIsLeftInItsDestinations) {
+TEST_F(Tamper, NothingOfAFailedSegmentIsLeftInItsDestinations) {
   for (const VerifyLevel level : kLevels) {
     for (const bool fitting_digests : {false, true}) {
       Sealed damaged = copy();
-      damaged.stored[2 * kBlockSize + 999] ^= 1;
+      damaged.stored[2 * kSegmentSize + 999] ^= 1;
       if (fitting_digests) damaged.sign_again();
-      const std::size_t begin = kFirst + kNext;  // of block 2
+      const std::size_t begin = kFirst + kNext;  // of segment 2
       Bytes out(plain_.size()), twice(plain_.size());
       {
         const Opened opened = open_sealed(damaged, pool_, level);
@@ -243,9 +243,9 @@ TEST_F(Tamper, NothingOfAFailedBlockIsLeftInItsDestinations) {
   }
 }
 
-TEST_F(Tamper, StreamHandsOutNothingOfAFailedBlock) {
+TEST_F(Tamper, StreamHandsOutNothingOfAFailedSegment) {
   Sealed damaged = copy();
-  damaged.stored[2 * kBlockSize + 999] ^= 1;
+  damaged.stored[2 * kSegmentSize + 999] ^= 1;
   std::uint64_t end = 0;
   EXPECT_ANY_THROW(
       open_sealed(damaged, pool_).source->stream([&](std::uint64_t pos, ByteView part) {
@@ -254,16 +254,16 @@ TEST_F(Tamper, StreamHandsOutNothingOfAFailedBlock) {
   EXPECT_LE(end, kFirst + kNext);
 }
 
-TEST_F(Tamper, TheLowestDamagedBlockIsNamedHoweverThreadsRun) {
+TEST_F(Tamper, TheLowestDamagedSegmentIsNamedHoweverThreadsRun) {
   ThreadPool pool(6);
   Sealed damaged = seal_bytes(noise(kFirst + 11 * kNext), pool);
-  damaged.stored[3 * kBlockSize + 5] ^= 1;
-  damaged.stored[4 * kBlockSize + 5] ^= 1;
-  damaged.stored[9 * kBlockSize + 5] ^= 1;
+  damaged.stored[3 * kSegmentSize + 5] ^= 1;
+  damaged.stored[4 * kSegmentSize + 5] ^= 1;
+  damaged.stored[9 * kSegmentSize + 5] ^= 1;
   for (int round = 0; round < 30; ++round) {
-    expect_error(Status::corrupt, "block 3 of 12 of digits/7 (model)",
+    expect_error(Status::corrupt, "segment 3 of 12 of digits/7 (model)",
                  [&] { open_sealed(damaged, pool).source->finish(); });
-    expect_error(Status::corrupt, "block 3 of 12 of digits/7 (model)",
+    expect_error(Status::corrupt, "segment 3 of 12 of digits/7 (model)",
                  [&] { open_sealed(damaged, pool).source->verify(); });
   }
 }
@@ -273,7 +273,7 @@ TEST_F(Tamper, StoresThatMisbehave) {
   const auto expect = [&](Status status, const std::string& part, const Fault& fault) {
     for (const bool deferred : {false, true}) {
       const Opened opened = open_sealed(sealed_, pool_);
-      opened.blob->on_block = fault;
+      opened.blob->on_segment = fault;
       Bytes out(plain_.size());
       expect_error(status, part, [&] {
         if (deferred) opened.source->defer(0, out.data(), out.size());
@@ -286,18 +286,18 @@ TEST_F(Tamper, StoresThatMisbehave) {
     if (index == 3) throw Error(Status::unavailable, "the server is gone");
     return true;
   });
-  expect(Status::corrupt, "before block 2 of 5",
+  expect(Status::corrupt, "before segment 2 of 5",
          [](std::uint64_t index, Bytes&) { return index != 2; });
-  expect(Status::corrupt, "block 1 with 1048575 bytes", [](std::uint64_t index, Bytes& block) {
-    if (index == 1) block.pop_back();
+  expect(Status::corrupt, "segment 1 with 1048575 bytes", [](std::uint64_t index, Bytes& segment) {
+    if (index == 1) segment.pop_back();
     return true;
   });
-  expect(Status::corrupt, "block 4 with", [](std::uint64_t index, Bytes& block) {
-    if (index == 4) block.push_back(0);
+  expect(Status::corrupt, "segment 4 with", [](std::uint64_t index, Bytes& segment) {
+    if (index == 4) segment.push_back(0);
     return true;
   });
-  expect(Status::corrupt, "block 1 with 0 bytes", [](std::uint64_t index, Bytes& block) {
-    if (index == 1) block.clear();
+  expect(Status::corrupt, "segment 1 with 0 bytes", [](std::uint64_t index, Bytes& segment) {
+    if (index == 1) segment.clear();
     return true;
   });
   expect(Status::out_of_memory, "none", [](std::uint64_t index, Bytes&) -> bool {

@@ -20,10 +20,10 @@ class Place {
   virtual std::string uri() const = 0;
 
   virtual void swap_blobs(const BlobId& a, const BlobId& b) = 0;
-  virtual void edit_block(const BlobId& id, std::uint64_t block,
-                          const std::function<void(Bytes&)>& edit) = 0;
-  virtual void remove_block(const BlobId& id, std::uint64_t block) = 0;
-  virtual void copy_block(const BlobId& id, std::uint64_t from, std::uint64_t to) = 0;
+  virtual void edit_segment(const BlobId& id, std::uint64_t segment,
+                            const std::function<void(Bytes&)>& edit) = 0;
+  virtual void remove_segment(const BlobId& id, std::uint64_t segment) = 0;
+  virtual void copy_segment(const BlobId& id, std::uint64_t from, std::uint64_t to) = 0;
   virtual void remove_blob(const BlobId& id) = 0;
   virtual void replace_manifest(const std::string& name, std::uint64_t version,
                                 const std::string& manifest) = 0;
@@ -52,23 +52,23 @@ class FolderPlace final : public Place {
     write_file(path(a), read_file(path(b)));
     write_file(path(b), first);
   }
-  void edit_block(const BlobId& id, std::uint64_t block,
-                  const std::function<void(Bytes&)>& edit) override {
+  void edit_segment(const BlobId& id, std::uint64_t segment,
+                    const std::function<void(Bytes&)>& edit) override {
     Bytes all = read_file(path(id));
-    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(block * kBlockSize);
-    const auto size = std::min<std::ptrdiff_t>(kBlockSize, all.end() - begin);
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(segment * kSegmentSize);
+    const auto size = std::min<std::ptrdiff_t>(kSegmentSize, all.end() - begin);
     Bytes part(begin, begin + size);
     edit(part);
     all.insert(all.erase(begin, begin + size), part.begin(), part.end());
     write_file(path(id), all);
   }
-  void remove_block(const BlobId& id, std::uint64_t block) override {
-    edit_block(id, block, [](Bytes& bytes) { bytes.clear(); });
+  void remove_segment(const BlobId& id, std::uint64_t segment) override {
+    edit_segment(id, segment, [](Bytes& bytes) { bytes.clear(); });
   }
-  void copy_block(const BlobId& id, std::uint64_t from, std::uint64_t to) override {
+  void copy_segment(const BlobId& id, std::uint64_t from, std::uint64_t to) override {
     Bytes copied;
-    edit_block(id, from, [&](Bytes& bytes) { copied = bytes; });
-    edit_block(id, to, [&](Bytes& bytes) { bytes = copied; });
+    edit_segment(id, from, [&](Bytes& bytes) { copied = bytes; });
+    edit_segment(id, to, [&](Bytes& bytes) { bytes = copied; });
   }
   void remove_blob(const BlobId& id) override { fs::remove(path(id)); }
   void replace_manifest(const std::string& name, std::uint64_t version,
@@ -137,18 +137,18 @@ class DatabasePlace final : public Place {
     move_chunks(key(b), key(a));
     move_chunks("aside", key(b));
   }
-  void edit_block(const BlobId& id, std::uint64_t block,
-                  const std::function<void(Bytes&)>& edit) override {
-    server_.edit_chunk(database_, key(id), block, edit);
+  void edit_segment(const BlobId& id, std::uint64_t segment,
+                    const std::function<void(Bytes&)>& edit) override {
+    server_.edit_chunk(database_, key(id), segment, edit);
   }
-  void remove_block(const BlobId& id, std::uint64_t block) override {
+  void remove_segment(const BlobId& id, std::uint64_t segment) override {
     erase("ptsecure.payloads.chunks",
-          R"({"files_id":")" + key(id) + R"(","n":)" + std::to_string(block) + "}");
+          R"({"files_id":")" + key(id) + R"(","n":)" + std::to_string(segment) + "}");
   }
-  void copy_block(const BlobId& id, std::uint64_t from, std::uint64_t to) override {
+  void copy_segment(const BlobId& id, std::uint64_t from, std::uint64_t to) override {
     Bytes copied;
-    edit_block(id, from, [&](Bytes& bytes) { copied = bytes; });
-    edit_block(id, to, [&](Bytes& bytes) { bytes = copied; });
+    edit_segment(id, from, [&](Bytes& bytes) { copied = bytes; });
+    edit_segment(id, to, [&](Bytes& bytes) { bytes = copied; });
   }
   void remove_blob(const BlobId& id) override {
     erase("ptsecure.payloads.files", R"({"_id":")" + key(id) + "\"}");

@@ -35,7 +35,7 @@ inline std::vector<fs::path> files_below(const fs::path& root) {
   return files;
 }
 
-// Bytes that don't repeat, so that a block in the wrong place shows.
+// Bytes that don't repeat, so that a segment in the wrong place shows.
 inline Bytes model_bytes(std::size_t size, std::uint32_t seed = 1) {
   Bytes bytes(size);
   std::uint32_t state = seed * 2654435761U + 1;

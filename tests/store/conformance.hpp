@@ -25,13 +25,14 @@
 // in its own test file.
 namespace ptsecure::test {
 
-// What damage() does to the stored bytes behind the store's back. Blobs have at least three blocks.
+// What damage() does to the stored bytes behind the store's back. Blobs have at least three
+// segments.
 enum class BlobDamage {
-  remove,       // all of it
-  cut_byte,     // the last byte
-  append_byte,  // one more at the end
-  cut_block,    // the last block
-  drop_block,   // block 1, those after it keep their place where the store numbers them
+  remove,        // all of it
+  cut_byte,      // the last byte
+  append_byte,   // one more at the end
+  cut_segment,   // the last segment
+  drop_segment,  // segment 1, those after it keep their place where the store numbers them
 };
 
 class StoreHarness {
@@ -88,26 +89,26 @@ inline Bytes pattern(std::size_t size, std::uint32_t seed) {
   return bytes;
 }
 
-inline ByteView block_of(const Bytes& bytes, std::uint64_t index) {
-  const std::size_t begin = static_cast<std::size_t>(index) * kBlockSize;
-  return ByteView(bytes).subspan(begin, std::min(kBlockSize, bytes.size() - begin));
+inline ByteView nth_segment(const Bytes& bytes, std::uint64_t index) {
+  const std::size_t begin = static_cast<std::size_t>(index) * kSegmentSize;
+  return ByteView(bytes).subspan(begin, std::min(kSegmentSize, bytes.size() - begin));
 }
 
 inline void write_all(Store& store, const Reservation& reservation, const std::string& role,
                       const Bytes& bytes) {
   const auto writer = store.write_blob(reservation, role, bytes.size(), {});
-  for (std::uint64_t i = 0; i < block_count(bytes.size()); ++i)
-    writer->write(i, block_of(bytes, i));
+  for (std::uint64_t i = 0; i < stored_segments(bytes.size()); ++i)
+    writer->write(i, nth_segment(bytes, i));
   writer->finish();
 }
 
 inline Bytes read_all(BlobReader& reader) {
   Bytes bytes;
   std::uint64_t expected = 0;
-  reader.read(0, block_count(reader.size()),
-              [&](std::uint64_t index, ByteView block) {
+  reader.read(0, stored_segments(reader.size()),
+              [&](std::uint64_t index, ByteView segment) {
                 EXPECT_EQ(index, expected++);
-                bytes.insert(bytes.end(), block.begin(), block.end());
+                bytes.insert(bytes.end(), segment.begin(), segment.end());
               },
               {});
   return bytes;

@@ -10,8 +10,13 @@ namespace ptsecure::test {
 
 TEST_P(StoreConformance, blobs_of_every_size_come_back) {
   const Reservation reservation = store().reserve("digits", none_);
-  const std::vector<std::size_t> sizes = {
-      0, 1, kBlockSize - 1, kBlockSize, kBlockSize + 1, 2 * kBlockSize, 3 * kBlockSize + 17};
+  const std::vector<std::size_t> sizes = {0,
+                                          1,
+                                          kSegmentSize - 1,
+                                          kSegmentSize,
+                                          kSegmentSize + 1,
+                                          2 * kSegmentSize,
+                                          3 * kSegmentSize + 17};
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     write_all(store(), reservation, "role-" + std::to_string(i),
               pattern(sizes[i], static_cast<std::uint32_t>(i)));
@@ -27,14 +32,14 @@ TEST_P(StoreConformance, blobs_of_every_size_come_back) {
   EXPECT_EQ(status_of([&] { other->read_blob({"digits", 1, "role-99"}, none_); }), Status::corrupt);
 }
 
-TEST_P(StoreConformance, blocks_arrive_in_any_order_from_many_threads) {
-  const Bytes bytes = pattern(21 * kBlockSize + 999, 7);
+TEST_P(StoreConformance, segments_arrive_in_any_order_from_many_threads) {
+  const Bytes bytes = pattern(21 * kSegmentSize + 999, 7);
   const Reservation reservation = store().reserve("digits", none_);
   const auto writer = store().write_blob(reservation, "model", bytes.size(), none_);
   together(4, [&](int i) {
-    for (std::int64_t block = 21 - i; block >= 0; block -= 4) {
-      const auto index = static_cast<std::uint64_t>(block);
-      writer->write(index, block_of(bytes, index));
+    for (std::int64_t segment = 21 - i; segment >= 0; segment -= 4) {
+      const auto index = static_cast<std::uint64_t>(segment);
+      writer->write(index, nth_segment(bytes, index));
     }
   });
   writer->finish();
@@ -43,7 +48,7 @@ TEST_P(StoreConformance, blocks_arrive_in_any_order_from_many_threads) {
 }
 
 TEST_P(StoreConformance, ranges_are_read_from_many_threads) {
-  const Bytes bytes = pattern(17 * kBlockSize + 5, 9);
+  const Bytes bytes = pattern(17 * kSegmentSize + 5, 9);
   const Reservation reservation = publish(store(), "digits", "m", bytes);
   const auto reader = store().read_blob({"digits", reservation.version, "model"}, none_);
   std::vector<int> seen(18, 0);
@@ -51,15 +56,16 @@ TEST_P(StoreConformance, ranges_are_read_from_many_threads) {
   together(6, [&](int i) {
     const auto first = static_cast<std::uint64_t>(i) * 3;
     std::uint64_t expected = first;
-    reader->read(first, first + 3,
-                 [&](std::uint64_t index, ByteView block) {
-                   EXPECT_EQ(index, expected++);
-                   const ByteView want = block_of(bytes, index);
-                   EXPECT_TRUE(std::equal(block.begin(), block.end(), want.begin(), want.end()));
-                   const std::lock_guard lock(mutex);
-                   ++seen[static_cast<std::size_t>(index)];
-                 },
-                 {});
+    reader->read(
+        first, first + 3,
+        [&](std::uint64_t index, ByteView segment) {
+          EXPECT_EQ(index, expected++);
+          const ByteView want = nth_segment(bytes, index);
+          EXPECT_TRUE(std::equal(segment.begin(), segment.end(), want.begin(), want.end()));
+          const std::lock_guard lock(mutex);
+          ++seen[static_cast<std::size_t>(index)];
+        },
+        {});
   });
   EXPECT_EQ(seen, std::vector<int>(18, 1));
   int calls = 0;
@@ -70,7 +76,7 @@ TEST_P(StoreConformance, ranges_are_read_from_many_threads) {
 }
 
 TEST_P(StoreConformance, an_exception_from_the_sink_ends_the_read) {
-  publish(store(), "digits", "m", pattern(6 * kBlockSize, 2));
+  publish(store(), "digits", "m", pattern(6 * kSegmentSize, 2));
   const auto reader = store().read_blob({"digits", 1, "model"}, none_);
   int calls = 0;
   EXPECT_THROW(reader->read(
@@ -87,12 +93,12 @@ TEST_P(StoreConformance, an_exception_from_the_sink_ends_the_read) {
               reader->read(0, 6, [&](std::uint64_t, ByteView) { cancel.cancel(); }, cancel);
             }),
             Status::cancelled);
-  EXPECT_EQ(read_all(*reader).size(), 6 * kBlockSize);
+  EXPECT_EQ(read_all(*reader).size(), 6 * kSegmentSize);
 }
 
 TEST_P(StoreConformance, a_sink_may_read_another_blob) {
-  const Bytes model = pattern(3 * kBlockSize, 2);
-  const Bytes digests = pattern(2 * kBlockSize, 3);
+  const Bytes model = pattern(3 * kSegmentSize, 2);
+  const Bytes digests = pattern(2 * kSegmentSize, 3);
   const Reservation reservation = store().reserve("digits", none_);
   write_all(store(), reservation, "model", model);
   write_all(store(), reservation, "model.digests", digests);
@@ -102,9 +108,9 @@ TEST_P(StoreConformance, a_sink_may_read_another_blob) {
   Bytes got;
   outer->read(
       0, 3,
-      [&](std::uint64_t, ByteView block) {
+      [&](std::uint64_t, ByteView segment) {
         EXPECT_TRUE(read_all(*inner) == digests);
-        got.insert(got.end(), block.begin(), block.end());
+        got.insert(got.end(), segment.begin(), segment.end());
       },
       none_);
   EXPECT_TRUE(got == model);
@@ -112,35 +118,35 @@ TEST_P(StoreConformance, a_sink_may_read_another_blob) {
 
 TEST_P(StoreConformance, misuse_of_a_writer_is_refused) {
   const Reservation reservation = store().reserve("digits", none_);
-  const Bytes block = pattern(kBlockSize, 1);
-  const auto writer = store().write_blob(reservation, "model", 2 * kBlockSize + 3, none_);
-  EXPECT_NE(status_of([&] { writer->write(3, block); }), Status::ok);
-  EXPECT_NE(status_of([&] { writer->write(0, ByteView(block).first(9)); }), Status::ok);
-  EXPECT_NE(status_of([&] { writer->write(2, block); }), Status::ok);
-  writer->write(0, block);
-  EXPECT_NE(status_of([&] { writer->write(0, block); }), Status::ok);
+  const Bytes segment = pattern(kSegmentSize, 1);
+  const auto writer = store().write_blob(reservation, "model", 2 * kSegmentSize + 3, none_);
+  EXPECT_NE(status_of([&] { writer->write(3, segment); }), Status::ok);
+  EXPECT_NE(status_of([&] { writer->write(0, ByteView(segment).first(9)); }), Status::ok);
+  EXPECT_NE(status_of([&] { writer->write(2, segment); }), Status::ok);
+  writer->write(0, segment);
+  EXPECT_NE(status_of([&] { writer->write(0, segment); }), Status::ok);
   EXPECT_NE(status_of([&] { writer->finish(); }), Status::ok);
   Reservation stranger = reservation;
   stranger.token = "AAAAAAAAAAAAAAAAAAAAAA";
-  EXPECT_EQ(status_of([&] { write_all(store(), stranger, "other", block); }), Status::conflict);
+  EXPECT_EQ(status_of([&] { write_all(store(), stranger, "other", segment); }), Status::conflict);
 }
 
 TEST_P(StoreConformance, a_writer_dropped_half_way_leaves_nothing_to_read) {
   const Reservation reservation = store().reserve("digits", none_);
   {
-    const auto writer = store().write_blob(reservation, "model", 3 * kBlockSize, none_);
-    writer->write(0, pattern(kBlockSize, 1));
-    writer->write(2, pattern(kBlockSize, 1));
+    const auto writer = store().write_blob(reservation, "model", 3 * kSegmentSize, none_);
+    writer->write(0, pattern(kSegmentSize, 1));
+    writer->write(2, pattern(kSegmentSize, 1));
   }
   EXPECT_NE(status_of([&] { store().read_blob({"digits", 1, "model"}, none_); }), Status::ok);
-  const Bytes bytes = pattern(3 * kBlockSize, 5);
+  const Bytes bytes = pattern(3 * kSegmentSize, 5);
   write_all(store(), reservation, "model", bytes);
   store().commit(reservation, "m", none_);
   EXPECT_TRUE(read_all(*store().read_blob({"digits", 1, "model"}, none_)) == bytes);
 }
 
 TEST_P(StoreConformance, blobs_of_a_committed_version_stay_as_they_are) {
-  const Bytes bytes = pattern(kBlockSize + 1, 5);
+  const Bytes bytes = pattern(kSegmentSize + 1, 5);
   const Reservation reservation = publish(store(), "digits", "m", bytes);
   EXPECT_EQ(status_of([&] { write_all(store(), reservation, "model", pattern(9, 1)); }),
             Status::conflict);
@@ -150,10 +156,10 @@ TEST_P(StoreConformance, blobs_of_a_committed_version_stay_as_they_are) {
 }
 
 TEST_P(StoreConformance, damaged_blobs_are_noticed) {
-  const Bytes bytes = pattern(4 * kBlockSize + 100, 5);
+  const Bytes bytes = pattern(4 * kSegmentSize + 100, 5);
   std::uint64_t version = 0;
   for (const BlobDamage damage : {BlobDamage::remove, BlobDamage::cut_byte, BlobDamage::append_byte,
-                                  BlobDamage::cut_block, BlobDamage::drop_block}) {
+                                  BlobDamage::cut_segment, BlobDamage::drop_segment}) {
     SCOPED_TRACE(static_cast<int>(damage));
     ++version;
     publish(store(), "digits", "m", bytes);
@@ -173,10 +179,10 @@ TEST_P(StoreConformance, damaged_blobs_are_noticed) {
 }
 
 TEST_P(StoreConformance, damage_under_an_open_reader_is_noticed) {
-  const Bytes bytes = pattern(4 * kBlockSize + 100, 5);
+  const Bytes bytes = pattern(4 * kSegmentSize + 100, 5);
   std::uint64_t version = 0;
   for (const BlobDamage damage : {BlobDamage::cut_byte, BlobDamage::append_byte,
-                                  BlobDamage::cut_block, BlobDamage::drop_block}) {
+                                  BlobDamage::cut_segment, BlobDamage::drop_segment}) {
     SCOPED_TRACE(static_cast<int>(damage));
     ++version;
     publish(store(), "digits", "m", bytes);
@@ -187,16 +193,17 @@ TEST_P(StoreConformance, damage_under_an_open_reader_is_noticed) {
 }
 
 TEST_P(StoreConformance, deletion_while_reading_is_an_error_or_harmless) {
-  const Bytes bytes = pattern(40 * kBlockSize, 5);
+  const Bytes bytes = pattern(40 * kSegmentSize, 5);
   publish(store(), "digits", "m", bytes);
   const auto reader = store().read_blob({"digits", 1, "model"}, none_);
   Bytes got;
   const Status status = status_of([&] {
     for (std::uint64_t first = 0; first < 40; first += 4) {
-      reader->read(
-          first, first + 4,
-          [&](std::uint64_t, ByteView block) { got.insert(got.end(), block.begin(), block.end()); },
-          {});
+      reader->read(first, first + 4,
+                   [&](std::uint64_t, ByteView segment) {
+                     got.insert(got.end(), segment.begin(), segment.end());
+                   },
+                   {});
       if (first == 8) harness().damage({"digits", 1, "model"}, BlobDamage::remove);
     }
   });

@@ -173,7 +173,7 @@ TEST_P(StoreConformance, abandoning_what_never_was_is_quiet) {
 
 TEST_P(StoreConformance, abandoned_blobs_are_gone) {
   const Reservation reservation = store().reserve("digits", none_);
-  write_all(store(), reservation, "model", pattern(kBlockSize + 5, 1));
+  write_all(store(), reservation, "model", pattern(kSegmentSize + 5, 1));
   write_all(store(), reservation, "model.digests", pattern(64, 2));
   store().abandon(reservation, none_);
   for (const char* role : {"model", "model.digests"}) {

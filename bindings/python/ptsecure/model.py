@@ -259,7 +259,7 @@ class Package(Handle):
             return memoryview(self._raw.decrypt(open_arguments(), on_progress))
 
     def stream(self, write: Callable[[memoryview], object]) -> None:
-        """Calls `write(view)` with the plaintext in order, each block authenticated before it is
+        """Calls `write(view)` with the plaintext in order, each segment authenticated before it is
         handed out; only a normal return says that all of it came. A view is released when `write`
         returns. Called on another thread, one at a time; what it raises comes out of here."""
         self._raw.stream(open_arguments(), write)

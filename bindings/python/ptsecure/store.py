@@ -186,7 +186,7 @@ class Store(Handle):
         max_age: timedelta | float | None = None,
         progress: Progress = False,
     ) -> Listing[Check]:
-        """Verifies all that is stored about a version, every block included.
+        """Verifies all that is stored about a version, every segment included.
 
         `manifest`, `min_sequence` and `max_age` as in `load`.
 

@@ -702,7 +702,7 @@ PTS_API void pts_apikeys_destroy(pts_apikeys** self);
 /* What is authenticated while opening. */
 enum {
   PTS_VERIFY_SIGNED =
-      0,              /* signature, key commitment, every block's signed digest, every AEAD tag */
+      0,              /* signature, key commitment, every segment's signed digest, every AEAD tag */
   PTS_VERIFY_AEAD = 1 /* tensor bytes rest on the AEAD alone: for those who trust every holder of
                          the content key; faster */
 };
@@ -770,7 +770,7 @@ PTS_API pts_status pts_package_example(const pts_package* self, char** out, pts_
 PTS_API pts_status pts_package_decrypt(pts_package* self, const pts_open_options* options,
                                        pts_bytes** out, pts_progress_fn progress, void* user,
                                        pts_error* error);
-/* Receives the next `size` plaintext bytes, in order, each block authenticated before it is handed
+/* Receives the next `size` plaintext bytes, in order, each segment authenticated before it is handed
  * out; only PTS_OK from the call says that all of them were good and none is missing. Return 0 to
  * go on, anything else to end the call with PTS_CANCELLED. `data` is borrowed during the
  * callback. */
@@ -785,7 +785,7 @@ PTS_API pts_status pts_package_export(pts_package* self, const char* folder,
                                       void* user, pts_error* error);
 PTS_API void pts_package_destroy(pts_package** self);
 
-/* Verifies all that is stored about a reference, every block of the payload included (with a key
+/* Verifies all that is stored about a reference, every segment of the payload included (with a key
  * that unwraps: the AEAD tags too; without one the signed digests alone), every alias of the model
  * and the store's own index entries for it. Goes on after a failed check; returns the status of
  * the first failed one, PTS_OK when all hold. `check` may be NULL; `user` goes to both

@@ -19,7 +19,7 @@ def unseal(entry: Any, dek: bytes, payload: bytes, digests: bytes) -> bytes:
     if sealed.b64(sealed.key_commitment(dek)) != entry["key_commitment"]:
         raise ValueError("this is another key than the one the manifest commits to")
     if sealed.digests(payload) != digests or sealed.sha256(digests) != entry["digests_sha256"]:
-        raise ValueError("the payload's blocks are not the signed ones")
+        raise ValueError("the payload's segments are not the signed ones")
     aad = sealed.associated_data(entry["sealed_name"], entry["sealed_version"])
     return sealed.decrypt(payload, dek, aad)
 

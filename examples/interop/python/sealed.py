@@ -11,8 +11,8 @@ import tink
 from tink import cleartext_keyset_handle, streaming_aead
 from tink.proto import aes_gcm_hkdf_streaming_pb2, common_pb2, tink_pb2
 
-BLOCK = 1 << 20
-PIECE = 1 << 15  # of a block, when it is hashed
+SEGMENT = 1 << 20
+PIECE = 1 << 15  # of a segment, when it is hashed
 
 streaming_aead.register()
 
@@ -42,7 +42,7 @@ def tink_primitive(dek: bytes) -> streaming_aead.StreamingAead:
     key = aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingKey(
         key_value=dek,
         params=aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingParams(
-            ciphertext_segment_size=BLOCK, derived_key_size=32, hkdf_hash_type=common_pb2.SHA256
+            ciphertext_segment_size=SEGMENT, derived_key_size=32, hkdf_hash_type=common_pb2.SHA256
         ),
     )
     keyset = tink_pb2.Keyset(
@@ -87,8 +87,8 @@ def hashes(data: bytes, size: int) -> list[bytes]:
 
 
 def digests(payload: bytes) -> bytes:
-    blocks = (payload[at : at + BLOCK] for at in range(0, len(payload), BLOCK))
-    return b"".join(hashlib.sha256(b"".join(hashes(block, PIECE))).digest() for block in blocks)
+    segments = (payload[at : at + SEGMENT] for at in range(0, len(payload), SEGMENT))
+    return b"".join(hashlib.sha256(b"".join(hashes(segment, PIECE))).digest() for segment in segments)
 
 
 def key_commitment(dek: bytes) -> bytes:

@@ -66,7 +66,7 @@ class Database:
     def __init__(self, uri: str) -> None:
         client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(uri)
         self.db = client.get_default_database()
-        self.bucket = gridfs.GridFSBucket(self.db, "ptsecure.payloads", sealed.BLOCK)
+        self.bucket = gridfs.GridFSBucket(self.db, "ptsecure.payloads", sealed.SEGMENT)
 
     def find(self, collection: str, wanted: dict[str, Any]) -> Any:
         return self.db[f"ptsecure.{collection}"].find_one(wanted, sort=[("sequence", -1)])

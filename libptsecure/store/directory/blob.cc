@@ -14,10 +14,6 @@
 namespace ptsecure::directory {
 namespace {
 
-std::uint64_t block_size(std::uint64_t size, std::uint64_t index) {
-  return std::min<std::uint64_t>(kBlockSize, size - index * kBlockSize);
-}
-
 class Writer final : public BlobWriter {
  public:
   Writer(Folder version, const std::string& role, std::uint64_t size, CancelToken cancel)
@@ -27,15 +23,15 @@ class Writer final : public BlobWriter {
         size_(size),
         cancel_(std::move(cancel)),
         file_(version_),
-        groups_((block_count(size) + kGroup - 1) / kGroup) {
+        groups_((stored_segments(size) + kGroup - 1) / kGroup) {
     reserve_space();
   }
 
-  void write(std::uint64_t index, ByteView block) override {
+  void write(std::uint64_t index, ByteView segment) override {
     cancel_.check();
-    if (index >= block_count(size_) || block.size() != block_size(size_, index)) {
+    if (index >= stored_segments(size_) || segment.size() != stored_segment_size(size_, index)) {
       throw Error(Status::invalid_argument,
-                  "block " + std::to_string(index) + " of " + std::to_string(block.size()) +
+                  "segment " + std::to_string(index) + " of " + std::to_string(segment.size()) +
                       " bytes does not belong to a blob of " + std::to_string(size_) + " bytes");
     }
     const std::uint64_t group = index / kGroup;
@@ -43,9 +39,9 @@ class Writer final : public BlobWriter {
     const std::uint32_t done = begun << kGroup;
     if ((groups_[group].fetch_or(begun) & begun) != 0) {
       throw Error(Status::invalid_argument,
-                  "block " + std::to_string(index) + " was written twice");
+                  "segment " + std::to_string(index) + " was written twice");
     }
-    write_at(file_.fd(), block, index * kBlockSize, path_);
+    write_at(file_.fd(), segment, index * kSegmentSize, path_);
     if ((groups_[group].fetch_or(done) | done) == full_group(group)) start_writeback(group);
   }
 
@@ -54,7 +50,7 @@ class Writer final : public BlobWriter {
     for (std::size_t i = 0; i < groups_.size(); ++i) {
       if (groups_[i].load() != full_group(i)) {
         throw Error(Status::invalid_argument,
-                    "'" + path_ + "' was finished before all its blocks were written");
+                    "'" + path_ + "' was finished before all its segments were written");
       }
     }
     sync_file(file_.fd(), path_);
@@ -71,7 +67,7 @@ class Writer final : public BlobWriter {
   }
 
  private:
-  // Blocks whose writing to disk is started together, once all of them have come.
+  // Segments whose writing to disk is started together, once all of them have come.
   static constexpr std::uint64_t kGroup = 16;
 
   // A full disk is reported now, not after minutes of sealing.
@@ -94,15 +90,15 @@ class Writer final : public BlobWriter {
   }
 
   std::uint32_t full_group(std::uint64_t group) const {
-    const std::uint64_t blocks = std::min(kGroup, block_count(size_) - group * kGroup);
-    const std::uint32_t begun = (std::uint32_t{1} << blocks) - 1;
+    const std::uint64_t segments = std::min(kGroup, stored_segments(size_) - group * kGroup);
+    const std::uint32_t begun = (std::uint32_t{1} << segments) - 1;
     return begun | (begun << kGroup);
   }
 
-  // So that the disk works while the next blocks are sealed, and fsync finds little left to do.
+  // So that the disk works while the next segments are sealed, and fsync finds little left to do.
   void start_writeback(std::uint64_t group) const {
-    sync_file_range(file_.fd(), static_cast<off64_t>(group * kGroup * kBlockSize),
-                    static_cast<off64_t>(kGroup * kBlockSize), SYNC_FILE_RANGE_WRITE);
+    sync_file_range(file_.fd(), static_cast<off64_t>(group * kGroup * kSegmentSize),
+                    static_cast<off64_t>(kGroup * kSegmentSize), SYNC_FILE_RANGE_WRITE);
   }
 
   const Folder version_;
@@ -111,20 +107,20 @@ class Writer final : public BlobWriter {
   const std::uint64_t size_;
   const CancelToken cancel_;
   NewFile file_;
-  // Per group one bit for each block begun, and above those one for each block done.
+  // Per group one bit for each segment begun, and above those one for each segment done.
   std::vector<std::atomic<std::uint32_t>> groups_;
 };
 
-// A block's buffer, kept by each thread for its next read. Taken out while in use, as the sink may
-// read another blob on the same thread.
-class BlockBuffer {
+// A segment's buffer, kept by each thread for its next read. Taken out while in use, as the sink
+// may read another blob on the same thread.
+class SegmentBuffer {
  public:
-  BlockBuffer() : bytes_(std::move(spare_)) {
-    if (!bytes_) bytes_ = std::make_unique_for_overwrite<std::uint8_t[]>(kBlockSize);
+  SegmentBuffer() : bytes_(std::move(spare_)) {
+    if (!bytes_) bytes_ = std::make_unique_for_overwrite<std::uint8_t[]>(kSegmentSize);
   }
-  ~BlockBuffer() { spare_ = std::move(bytes_); }
-  BlockBuffer(const BlockBuffer&) = delete;
-  BlockBuffer& operator=(const BlockBuffer&) = delete;
+  ~SegmentBuffer() { spare_ = std::move(bytes_); }
+  SegmentBuffer(const SegmentBuffer&) = delete;
+  SegmentBuffer& operator=(const SegmentBuffer&) = delete;
 
   ByteSpan first(std::size_t n) { return {bytes_.get(), n}; }
 
@@ -132,7 +128,7 @@ class BlockBuffer {
   static thread_local std::unique_ptr<std::uint8_t[]> spare_;
   std::unique_ptr<std::uint8_t[]> bytes_;
 };
-thread_local std::unique_ptr<std::uint8_t[]> BlockBuffer::spare_;
+thread_local std::unique_ptr<std::uint8_t[]> SegmentBuffer::spare_;
 
 class Reader final : public BlobReader {
  public:
@@ -145,17 +141,18 @@ class Reader final : public BlobReader {
 
   void read(std::uint64_t first, std::uint64_t last, const Sink& sink,
             const CancelToken& cancel) override {
-    if (first > last || last > block_count(size_)) {
-      throw Error(
-          Status::invalid_argument,
-          "'" + path_ + "' has no blocks " + std::to_string(first) + " to " + std::to_string(last));
+    if (first > last || last > stored_segments(size_)) {
+      throw Error(Status::invalid_argument, "'" + path_ + "' has no segments " +
+                                                std::to_string(first) + " to " +
+                                                std::to_string(last));
     }
-    BlockBuffer buffer;
+    SegmentBuffer buffer;
     for (std::uint64_t index = first; index < last; ++index) {
       cancel.check();
-      const ByteSpan block = buffer.first(static_cast<std::size_t>(block_size(size_, index)));
-      if (read_at(fd_.get(), block, index * kBlockSize, path_) != block.size()) throw_changed();
-      sink(index, block);
+      const ByteSpan segment = buffer.first(stored_segment_size(size_, index));
+      if (read_at(fd_.get(), segment, index * kSegmentSize, path_) != segment.size())
+        throw_changed();
+      sink(index, segment);
     }
     struct stat status = {};
     if (fstat(fd_.get(), &status) != 0) throw_errno(errno, "looking at", path_);

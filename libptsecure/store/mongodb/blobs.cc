@@ -12,10 +12,10 @@
 namespace ptsecure::mongodb {
 namespace {
 
-// Blocks per reply. Each costs the server most of a millisecond of processor time, however long it
-// is; and libmongoc receives it into one buffer and copies it into another, each of the next power
-// of two MiB, in every thread that reads. So a few threads that read from one store get long
-// replies and many get short ones, but not from a server far away: there about a block per
+// Segments per reply. Each costs the server most of a millisecond of processor time, however long
+// it is; and libmongoc receives it into one buffer and copies it into another, each of the next
+// power of two MiB, in every thread that reads. So a few threads that read from one store get long
+// replies and many get short ones, but not from a server far away: there about a segment per
 // millisecond.
 constexpr std::uint64_t kMinReply = 2;
 constexpr std::uint64_t kMaxReply = 7;
@@ -26,10 +26,6 @@ constexpr std::uint64_t kDeleteBatch = 1000;
 
 std::string blob_key(const std::string& name, std::uint64_t version, const std::string& role) {
   return version_key(name, version) + "/" + role;
-}
-
-std::size_t block_size(std::uint64_t size, std::uint64_t index) {
-  return static_cast<std::size_t>(std::min<std::uint64_t>(kBlockSize, size - index * kBlockSize));
 }
 
 class MongodbBlobWriter final : public BlobWriter {
@@ -46,7 +42,7 @@ class MongodbBlobWriter final : public BlobWriter {
     remove_unfinished();
   }
 
-  void write(std::uint64_t index, ByteView block) override;
+  void write(std::uint64_t index, ByteView segment) override;
   void finish() override;
 
  private:
@@ -100,16 +96,16 @@ void MongodbBlobWriter::insert_chunk(const Bson& chunk, const bson_oid_t& id, st
       Bson ours;
       ours.oid("_id", id);
       if (first_try || session.count(kChunks, ours) != 1) {
-        throw taken("block " + std::to_string(index));
+        throw taken("segment " + std::to_string(index));
       }
     }
   });
 }
 
-void MongodbBlobWriter::write(std::uint64_t index, ByteView block) {
-  if (index >= block_count(size_) || block.size() != block_size(size_, index)) {
-    throw Error(Status::internal, "block " + std::to_string(index) + " of " +
-                                      std::to_string(block.size()) + " bytes doesn't belong to " +
+void MongodbBlobWriter::write(std::uint64_t index, ByteView segment) {
+  if (index >= stored_segments(size_) || segment.size() != stored_segment_size(size_, index)) {
+    throw Error(Status::internal, "segment " + std::to_string(index) + " of " +
+                                      std::to_string(segment.size()) + " bytes doesn't belong to " +
                                       id_ + " of " + std::to_string(size_) + " bytes");
   }
   keep_lease();
@@ -117,16 +113,16 @@ void MongodbBlobWriter::write(std::uint64_t index, ByteView block) {
   bson_oid_init(&oid, nullptr);
   Bson chunk;
   chunk.oid("_id", oid).str("files_id", id_).i32("n", static_cast<std::int32_t>(index));
-  chunk.binary("data", block);
+  chunk.binary("data", segment);
   insert_chunk(chunk, oid, index);
   written_.fetch_add(1);
 }
 
 void MongodbBlobWriter::finish() {
-  if (written_ != block_count(size_)) {
+  if (written_ != stored_segments(size_)) {
     throw Error(Status::internal, std::to_string(written_.load()) + " of " +
-                                      std::to_string(block_count(size_)) + " blocks of " + id_ +
-                                      " were written when it was to be finished");
+                                      std::to_string(stored_segments(size_)) + " segments of " +
+                                      id_ + " were written when it was to be finished");
   }
   // Waits for the journals of a majority, so for every chunk too, unless a new primary has never
   // seen some of them: the count tells.
@@ -135,9 +131,10 @@ void MongodbBlobWriter::finish() {
   chunks.str("files_id", id_);
   const std::uint64_t stored =
       clients_->run(cancel_, [&](Session& session) { return session.count(kChunks, chunks); });
-  if (stored != block_count(size_)) {
+  if (stored != stored_segments(size_)) {
     throw Error(Status::unavailable, "the database holds " + std::to_string(stored) + " of the " +
-                                         std::to_string(block_count(size_)) + " blocks of " + id_ +
+                                         std::to_string(stored_segments(size_)) + " segments of " +
+                                         id_ +
                                          ": a change of the primary lost some; publish again");
   }
   Bson metadata;
@@ -146,7 +143,7 @@ void MongodbBlobWriter::finish() {
       .str("role", role_)
       .str("token", reservation_.token);
   Bson place = by_id(id_);
-  place.i64("length", size_).i32("chunkSize", kBlockSize).str("filename", id_);
+  place.i64("length", size_).i32("chunkSize", kSegmentSize).str("filename", id_);
   place.doc("metadata", metadata);
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::system_clock::now().time_since_epoch());
@@ -209,7 +206,7 @@ class MongodbBlobReader final : public BlobReader {
   std::vector<Chunk> chunks_of(const Bson& reply) const;
   std::string problem(const std::vector<Chunk>& chunks, std::uint64_t first,
                       std::uint64_t last) const;
-  std::uint64_t blocks_per_reply() const {
+  std::uint64_t segments_per_reply() const {
     const std::uint64_t shared = kInFlight / clients_->blob_readers();  // the caller is one
     return std::min(kMaxReply, std::max(shared, kMinReply + clients_->round_trip_ms()));
   }
@@ -224,13 +221,13 @@ class MongodbBlobReader final : public BlobReader {
   bool primary_only_ = true;
 };
 
-// One reply with the blocks [first, last), and one more document if there is any: in the range a
+// One reply with the segments [first, last), and one more document if there is any: in the range a
 // duplicate, behind the end of the file one too many.
 Bson MongodbBlobReader::fetch(std::uint64_t first, std::uint64_t last, bool primary_only,
                               const CancelToken& cancel) const {
   Bson range;
   range.i64("$gte", first);
-  if (last < block_count(size_)) range.i64("$lt", last);
+  if (last < stored_segments(size_)) range.i64("$lt", last);
   Bson filter;
   filter.str("files_id", id_).doc("n", range);
   Bson sort;
@@ -254,7 +251,8 @@ std::vector<Chunk> MongodbBlobReader::chunks_of(const Bson& reply) const {
   if (!bson_iter_init(&it, reply.get()) ||
       !bson_iter_find_descendant(&it, "cursor.firstBatch", &batch) ||
       !bson_iter_recurse(&batch, &it)) {
-    throw Error(Status::io, "MongoDB answered a query for blocks of " + id_ + " with no blocks");
+    throw Error(Status::io,
+                "MongoDB answered a query for segments of " + id_ + " with no segments");
   }
   while (bson_iter_next(&it)) {
     bson_iter_t field;
@@ -276,45 +274,45 @@ std::vector<Chunk> MongodbBlobReader::chunks_of(const Bson& reply) const {
         filled = true;
       }
     }
-    if (!numbered || !filled) throw damaged("a block of " + id_ + " has no number or no bytes");
+    if (!numbered || !filled) throw damaged("a segment of " + id_ + " has no number or no bytes");
     chunks.push_back(chunk);
   }
   return chunks;
 }
 
-// What is wrong with the chunks as the blocks [first, ...) of [first, last); empty when nothing is.
-// A reply holds less than the range where documents are too large for it.
+// What is wrong with the chunks as the segments [first, ...) of [first, last); empty when nothing
+// is. A reply holds less than the range where documents are too large for it.
 std::string MongodbBlobReader::problem(const std::vector<Chunk>& chunks, std::uint64_t first,
                                        std::uint64_t last) const {
   std::uint64_t expected = first;
   for (const Chunk& chunk : chunks) {
-    const std::string block = "block " + std::to_string(chunk.n) + " of " + id_;
-    if (chunk.n < expected) return block + " is there twice";
-    if (chunk.n >= block_count(size_) && expected == last) {
-      return block + " is behind the end of the file, which has " +
-             std::to_string(block_count(size_)) + " blocks,";
+    const std::string segment = "segment " + std::to_string(chunk.n) + " of " + id_;
+    if (chunk.n < expected) return segment + " is there twice";
+    if (chunk.n >= stored_segments(size_) && expected == last) {
+      return segment + " is behind the end of the file, which has " +
+             std::to_string(stored_segments(size_)) + " segments,";
     }
     if (chunk.n > expected) break;
-    const std::size_t wanted = block_size(size_, chunk.n);
+    const std::size_t wanted = stored_segment_size(size_, chunk.n);
     if (chunk.data.size() != wanted) {
-      return block + " has " + std::to_string(chunk.data.size()) + " bytes instead of " +
+      return segment + " has " + std::to_string(chunk.data.size()) + " bytes instead of " +
              std::to_string(wanted);
     }
     ++expected;
   }
   if (expected == last || (expected > first && expected - first == chunks.size())) return {};
-  return "block " + std::to_string(expected) + " of " + id_ + " is missing";
+  return "segment " + std::to_string(expected) + " of " + id_ + " is missing";
 }
 
 void MongodbBlobReader::read(std::uint64_t first, std::uint64_t last, const Sink& sink,
                              const CancelToken& cancel) {
-  if (first > last || last > block_count(size_)) {
+  if (first > last || last > stored_segments(size_)) {
     throw Error(Status::invalid_argument,
-                "a range of blocks behind the end of " + id_ + " was asked for");
+                "a range of segments behind the end of " + id_ + " was asked for");
   }
   const Counted reading(clients_->blob_readers());
   while (first < last) {
-    const std::uint64_t end = std::min(last, first + blocks_per_reply());
+    const std::uint64_t end = std::min(last, first + segments_per_reply());
     Bson reply = fetch(first, end, primary_only_, cancel);
     std::vector<Chunk> chunks = chunks_of(reply);
     std::string what = problem(chunks, first, end);
@@ -358,7 +356,8 @@ std::unique_ptr<BlobReader> make_blob_reader(std::shared_ptr<Clients> clients, c
   }
   const auto length = file->view().integer("length");
   const auto chunk_size = file->view().integer("chunkSize");
-  if (!length || !chunk_size || *chunk_size != kBlockSize || block_count(*length) > INT32_MAX) {
+  if (!length || !chunk_size || *chunk_size != kSegmentSize ||
+      stored_segments(*length) > INT32_MAX) {
     throw Error(Status::corrupt, "the file " + key +
                                      " in the database has no usable length, or its chunk size is "
                                      "not 1 MiB; restore it from a backup");
@@ -433,7 +432,7 @@ std::unique_ptr<BlobWriter> MongodbStore::write_blob(const Reservation& reservat
   check_component(reservation.name, "model name");
   check_number(reservation.version, "a version");
   check_component(role, "blob role");
-  if (block_count(size) > INT32_MAX) {
+  if (stored_segments(size) > INT32_MAX) {
     throw Error(Status::limit_exceeded, "a blob of " + std::to_string(size) +
                                             " bytes has more chunks than GridFS can number");
   }

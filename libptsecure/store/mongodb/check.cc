@@ -80,7 +80,7 @@ void check_files(Session& session, const std::string& name) {
                                 metadata->view().integer("version").value_or(0)) +
                         "/" + text(metadata->view(), "role");
     if (id != text(row, "filename") || id != expected ||
-        row.integer("chunkSize") != std::uint64_t{kBlockSize} || !row.integer("length")) {
+        row.integer("chunkSize") != std::uint64_t{kSegmentSize} || !row.integer("length")) {
       damaged("the file '" + id + "' in ptsecure.payloads.files doesn't agree with its own name");
     }
   });

@@ -32,11 +32,11 @@ class DirectoryHarness final : public StoreHarness {
       case BlobDamage::append_byte:
         fs::resize_file(blob, size + 1);
         return;
-      case BlobDamage::cut_block:
-        fs::resize_file(blob, (size - 1) / kBlockSize * kBlockSize);
+      case BlobDamage::cut_segment:
+        fs::resize_file(blob, (size - 1) / kSegmentSize * kSegmentSize);
         return;
-      case BlobDamage::drop_block:
-        fs::resize_file(blob, size - kBlockSize);
+      case BlobDamage::drop_segment:
+        fs::resize_file(blob, size - kSegmentSize);
         return;
     }
   }

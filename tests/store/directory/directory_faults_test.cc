@@ -58,7 +58,7 @@ int in_child(const std::function<int()>& body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-constexpr std::size_t kModelSize = kBlockSize + 77;
+constexpr std::size_t kModelSize = kSegmentSize + 77;
 
 std::string model_text(std::uint64_t version) {
   std::string text;
@@ -73,8 +73,8 @@ std::string model_text(std::uint64_t version) {
 void put_blob(Store& store, const Reservation& reservation, const std::string& role,
               const std::string& text) {
   const auto writer = store.write_blob(reservation, role, text.size(), {});
-  for (std::uint64_t i = 0; i < block_count(text.size()); ++i) {
-    writer->write(i, as_bytes(std::string_view(text).substr(i * kBlockSize, kBlockSize)));
+  for (std::uint64_t i = 0; i < stored_segments(text.size()); ++i) {
+    writer->write(i, as_bytes(std::string_view(text).substr(i * kSegmentSize, kSegmentSize)));
   }
   writer->finish();
 }
@@ -82,8 +82,8 @@ void put_blob(Store& store, const Reservation& reservation, const std::string& r
 std::string get_blob(Store& store, const BlobId& id) {
   std::string text;
   const auto reader = store.read_blob(id, {});
-  reader->read(0, block_count(reader->size()),
-               [&](std::uint64_t, ByteView block) { text += as_text(block); }, {});
+  reader->read(0, stored_segments(reader->size()),
+               [&](std::uint64_t, ByteView segment) { text += as_text(segment); }, {});
   return text;
 }
 
@@ -323,7 +323,7 @@ TEST(DirectoryFaults, a_file_size_limit_is_reported) {
   publish(*store);
   EXPECT_EQ(in_child([&] {
               signal(SIGXFSZ, SIG_IGN);
-              const rlimit small = {kBlockSize, kBlockSize};
+              const rlimit small = {kSegmentSize, kSegmentSize};
               CHILD_EXPECT(setrlimit(RLIMIT_FSIZE, &small) == 0, "setrlimit");
               const Failure failure = failure_of([&] { publish(*store); });
               CHILD_EXPECT(failure.status == Status::io, failure.message);
@@ -349,7 +349,7 @@ int full_and_read_only(const std::string& place) {
   publish(*store);
   const Reservation reservation = store->reserve("Digits", {});
   const Failure full =
-      failure_of([&] { store->write_blob(reservation, "model", 64 * kBlockSize, {}); });
+      failure_of([&] { store->write_blob(reservation, "model", 64 * kSegmentSize, {}); });
   CHILD_EXPECT(full.status == Status::io, full.message);
   CHILD_EXPECT(full.message.find("the disk is full") != std::string::npos, full.message);
   store->abandon(reservation, {});

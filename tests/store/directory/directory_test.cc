@@ -448,8 +448,8 @@ TEST_F(DirectoryStoreTest, offsets_have_64_bits) {
   EXPECT_EQ(reader->size(), size);
   std::string seen;
   reader->read(6143, 6145,
-               [&](std::uint64_t index, ByteView block) {
-                 if (index == 6144) seen = as_text(block);
+               [&](std::uint64_t index, ByteView segment) {
+                 if (index == 6144) seen = as_text(segment);
                },
                {});
   EXPECT_EQ(seen, "end");

@@ -99,11 +99,12 @@ TEST_F(MongodbAccessTest, a_user_with_the_right_role_publishes_and_reads_over_tl
   const auto store = open("writer:p%3Ass%2Fw%40rd");
   store->ensure_created({});
   const Reservation reservation = store->reserve("digits", {});
-  const Bytes model(5 * kBlockSize + 3, 9);
+  const Bytes model(5 * kSegmentSize + 3, 9);
   const auto writer = store->write_blob(reservation, "model", model.size(), {});
   for (std::uint64_t i = 0; i < 6; ++i) {
-    writer->write(i, ByteView(model).subspan(i * kBlockSize,
-                                             std::min(kBlockSize, model.size() - i * kBlockSize)));
+    writer->write(i,
+                  ByteView(model).subspan(i * kSegmentSize,
+                                          std::min(kSegmentSize, model.size() - i * kSegmentSize)));
   }
   writer->finish();
   store->commit(reservation, "m", {});

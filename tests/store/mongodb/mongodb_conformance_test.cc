@@ -45,10 +45,10 @@ void MongodbHarness::damage(const BlobId& id, BlobDamage what) {
     case BlobDamage::append_byte:
       server_.edit_chunk(database_, key, std::stoul(last_number), [](Bytes& b) { b.push_back(7); });
       break;
-    case BlobDamage::cut_block:
+    case BlobDamage::cut_segment:
       remove("chunks", "{" + of_file + R"(,"n":)" + last_number + "}", 1);
       break;
-    case BlobDamage::drop_block:
+    case BlobDamage::drop_segment:
       remove("chunks", "{" + of_file + R"(,"n":1})", 1);
       break;
   }

@@ -13,8 +13,8 @@ class MongodbDamageTest : public MongodbStoreTest {
  protected:
   void SetUp() override {
     store_ = open();
-    publish(*store_, "digits", pattern(4 * kBlockSize + 100, 1));
-    publish(*store_, "other", pattern(4 * kBlockSize + 100, 2));
+    publish(*store_, "digits", pattern(4 * kSegmentSize + 100, 1));
+    publish(*store_, "other", pattern(4 * kSegmentSize + 100, 2));
   }
 
   void chunks(const std::string& filter, const std::string& change) {
@@ -54,36 +54,36 @@ class MongodbDamageTest : public MongodbStoreTest {
 
 TEST_F(MongodbDamageTest, a_chunk_behind_the_end) {
   insert_chunk(5, "AAAA");
-  expect_corrupt("block 5 of digits/1/model is behind the end");
+  expect_corrupt("segment 5 of digits/1/model is behind the end");
 }
 
 TEST_F(MongodbDamageTest, a_duplicated_chunk) {
   drop_index();
   insert_chunk(2, "AAAA");
-  expect_corrupt("block 2 of digits/1/model");
+  expect_corrupt("segment 2 of digits/1/model");
 }
 
 TEST_F(MongodbDamageTest, a_chunk_that_is_there_twice) {
   drop_index();
   chunks(R"({"files_id":"digits/1/model","n":3})", R"({"$set":{"n":2}})");
-  expect_corrupt("block 2 of digits/1/model is there twice");
+  expect_corrupt("segment 2 of digits/1/model is there twice");
 }
 
 TEST_F(MongodbDamageTest, a_duplicated_last_chunk) {
   drop_index();
   insert_chunk(4, "AAAA");
-  expect_corrupt("block 4 of digits/1/model");
+  expect_corrupt("segment 4 of digits/1/model");
 }
 
 TEST_F(MongodbDamageTest, a_missing_chunk) {
   command(
       R"({"delete":"ptsecure.payloads.chunks","deletes":[{"q":{"files_id":"digits/1/model","n":3},"limit":1}]})");
-  expect_corrupt("block 3 of digits/1/model is missing");
+  expect_corrupt("segment 3 of digits/1/model is missing");
 }
 
 TEST_F(MongodbDamageTest, a_chunk_moved_to_another_place) {
   chunks(R"({"files_id":"digits/1/model","n":3})", R"({"$set":{"n":9}})");
-  expect_corrupt("block 3 of digits/1/model is missing");
+  expect_corrupt("segment 3 of digits/1/model is missing");
 }
 
 TEST_F(MongodbDamageTest, a_chunk_with_a_number_of_another_type) {
@@ -99,15 +99,16 @@ TEST_F(MongodbDamageTest, a_chunk_without_bytes) {
 }
 
 TEST_F(MongodbDamageTest, a_resized_chunk) {
-  for (const std::size_t size : {std::size_t{0}, kBlockSize - 1, kBlockSize + 1, 15 * kBlockSize}) {
+  for (const std::size_t size :
+       {std::size_t{0}, kSegmentSize - 1, kSegmentSize + 1, 15 * kSegmentSize}) {
     server().edit_chunk(database(), "digits/1/model", 2, [&](Bytes& b) { b.resize(size); });
-    expect_corrupt("block 2 of digits/1/model has " + std::to_string(size) + " bytes");
+    expect_corrupt("segment 2 of digits/1/model has " + std::to_string(size) + " bytes");
   }
 }
 
 TEST_F(MongodbDamageTest, a_wrong_length_or_chunk_size) {
   file(R"({"$set":{"length":{"$numberLong":"4194305"}}})");
-  expect_corrupt("block 4 of digits/1/model has 100 bytes instead of 1");
+  expect_corrupt("segment 4 of digits/1/model has 100 bytes instead of 1");
   for (const char* length : {"-1", "9223372036854775807"}) {
     file(R"({"$set":{"length":{"$numberLong":")" + std::string(length) + "\"}}}");
     expect_corrupt("length");
@@ -121,7 +122,7 @@ TEST_F(MongodbDamageTest, a_wrong_length_or_chunk_size) {
 TEST_F(MongodbDamageTest, swapped_files_are_the_callers_to_notice_but_whole) {
   chunks(R"({"files_id":"digits/1/model","n":2})", R"({"$set":{"files_id":"x"}})");
   chunks(R"({"files_id":"other/1/model","n":2})", R"({"$set":{"files_id":"digits/1/model"}})");
-  EXPECT_EQ(read_all(*store_, {"digits", 1, "model"}).size(), 4 * kBlockSize + 100);
+  EXPECT_EQ(read_all(*store_, {"digits", 1, "model"}).size(), 4 * kSegmentSize + 100);
   EXPECT_EQ(outcome_of([&] { read_all(*store_, {"other", 1, "model"}); }).status, Status::corrupt);
 }
 

@@ -14,24 +14,24 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t kBlocks = 40;
+constexpr std::uint64_t kSegments = 40;
 
-Bytes block(std::uint64_t index) {
-  Bytes bytes(kBlockSize);
+Bytes segment(std::uint64_t index) {
+  Bytes bytes(kSegmentSize);
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     bytes[i] = static_cast<std::uint8_t>(i * 31 + index * 7 + (i >> 12));
   }
   return bytes;
 }
 
-// Publishes, calling `at` before each block.
+// Publishes, calling `at` before each segment.
 template <class At>
 std::uint64_t publish(Store& store, const At& at) {
   const Reservation reservation = store.reserve("digits", {});
-  const auto writer = store.write_blob(reservation, "model", kBlocks * kBlockSize, {});
-  for (std::uint64_t i = 0; i < kBlocks; ++i) {
+  const auto writer = store.write_blob(reservation, "model", kSegments * kSegmentSize, {});
+  for (std::uint64_t i = 0; i < kSegments; ++i) {
     at(i);
-    writer->write(i, block(i));
+    writer->write(i, segment(i));
   }
   writer->finish();
   store.commit(reservation, "manifest", {});
@@ -41,18 +41,18 @@ std::uint64_t publish(Store& store, const At& at) {
 template <class At>
 void expect_whole(Store& store, std::uint64_t version, const At& at) {
   const auto reader = store.read_blob({"digits", version, "model"}, {});
-  ASSERT_EQ(reader->size(), kBlocks * kBlockSize);
+  ASSERT_EQ(reader->size(), kSegments * kSegmentSize);
   std::uint64_t seen = 0;
-  reader->read(0, kBlocks,
+  reader->read(0, kSegments,
                [&](std::uint64_t index, ByteView bytes) {
                  at(index);
-                 const Bytes wanted = block(index);
+                 const Bytes wanted = segment(index);
                  EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), wanted.begin(), wanted.end()))
                      << index;
                  ++seen;
                },
                {});
-  EXPECT_EQ(seen, kBlocks);
+  EXPECT_EQ(seen, kSegments);
 }
 
 void nothing(std::uint64_t) {}
@@ -76,12 +76,12 @@ class MongodbFailoverTest : public testing::Test {
 };
 
 TEST_F(MongodbFailoverTest, the_primary_dies_while_publishing) {
-  // Losing a block that only the dead primary had ends the publish with a clear error; anything
+  // Losing a segment that only the dead primary had ends the publish with a clear error; anything
   // else is survived. Either way the next publish succeeds and nothing half-written is visible.
   std::uint64_t version = 0;
   try {
     version = publish(*store_, [&](std::uint64_t i) {
-      if (i == kBlocks / 2) members_[0]->kill();
+      if (i == kSegments / 2) members_[0]->kill();
     });
   } catch (const Error& error) {
     EXPECT_EQ(error.status(), Status::unavailable) << error.what();

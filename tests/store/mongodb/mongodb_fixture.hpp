@@ -21,8 +21,10 @@ inline Bytes read_all(Store& store, const BlobId& id, const CancelToken& cancel 
   const auto reader = store.read_blob(id, cancel);
   Bytes bytes;
   reader->read(
-      0, block_count(reader->size()),
-      [&](std::uint64_t, ByteView block) { bytes.insert(bytes.end(), block.begin(), block.end()); },
+      0, stored_segments(reader->size()),
+      [&](std::uint64_t, ByteView segment) {
+        bytes.insert(bytes.end(), segment.begin(), segment.end());
+      },
       cancel);
   return bytes;
 }

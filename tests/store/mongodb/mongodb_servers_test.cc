@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 TEST_F(MongodbStoreTest, a_stalled_server_is_left_when_cancelled) {
   const auto store = open();
-  publish(*store, "digits", pattern(3 * kBlockSize, 1));
+  publish(*store, "digits", pattern(3 * kSegmentSize, 1));
   const auto reader = store->read_blob({"digits", 1, "model"}, {});
   const Stall stall(server());
   const auto cancelled = [&](const char* what,
@@ -30,7 +30,7 @@ TEST_F(MongodbStoreTest, a_stalled_server_is_left_when_cancelled) {
   };
   cancelled("a row", [&](const CancelToken& token) { store->newest("digits", token); });
   cancelled("a write", [&](const CancelToken& token) { store->reserve("digits", token); });
-  cancelled("blocks", [&](const CancelToken& token) {
+  cancelled("segments", [&](const CancelToken& token) {
     reader->read(0, 3, [](std::uint64_t, ByteView) {}, token);
   });
   cancelled("a new connection", [&](const CancelToken& token) {
@@ -57,7 +57,7 @@ TEST_F(MongodbStoreTest, a_stalled_server_runs_into_the_time_limit) {
 
 TEST_F(MongodbStoreTest, a_step_down_in_the_middle_of_publishing_is_survived) {
   const auto store = open(limits(20000ms, 60000ms));
-  const Bytes model = pattern(6 * kBlockSize + 77, 3);
+  const Bytes model = pattern(6 * kSegmentSize + 77, 3);
   std::atomic<bool> done{false};
   std::thread operator_([&] {
     while (!done) {
@@ -98,7 +98,7 @@ TEST(MongodbRestartTest, what_was_acknowledged_survives_a_crash_of_the_server) {
     Mongod server(kind);
     const auto store = open_store(server.uri("models"), limits(20000ms, 30000ms));
     store->ensure_created({});
-    const Bytes model = pattern(5 * kBlockSize, 2);
+    const Bytes model = pattern(5 * kSegmentSize, 2);
     std::uint64_t version = 0;
     for (int round = 1; round <= 2; ++round) {
       version = publish(*store, "digits", model);
@@ -125,7 +125,7 @@ TEST(MongodbRestartTest, what_was_acknowledged_survives_a_crash_of_the_server) {
 
 TEST_F(MongodbStoreTest, a_forked_child_makes_its_own_connections) {
   const auto store = open();
-  const Bytes model = pattern(2 * kBlockSize, 4);
+  const Bytes model = pattern(2 * kSegmentSize, 4);
   publish(*store, "digits", model);
   const auto reader = store->read_blob({"digits", 1, "model"}, {});
   for (int round = 0; round < 3; ++round) {

@@ -144,7 +144,7 @@ TEST_F(MongodbStoreTest, ten_thousand_versions_cost_no_more_than_ten) {
 
 TEST_F(MongodbStoreTest, read_preference_moves_only_blobs) {
   auto store = open();
-  const Bytes model = pattern(3 * kBlockSize, 1);
+  const Bytes model = pattern(3 * kSegmentSize, 1);
   publish(*store, "digits", model);
   store = open_store(uri("readPreference=secondaryPreferred&readConcernLevel=local&w=1"), {});
   EXPECT_TRUE(store->newest("digits", {}));
@@ -166,7 +166,7 @@ TEST_F(MongodbStoreTest, rows_are_written_by_a_majority_and_read_from_one) {
   const nlohmann::json updates = counters("update");
   const nlohmann::json inserts = counters("insert");
   command(R"({"profile":2})");
-  publish(*store, "digits", pattern(3 * kBlockSize, 1));
+  publish(*store, "digits", pattern(3 * kSegmentSize, 1));
   store->append_record({"log"}, 1, "r", {});
   store->put_wraps("key", 1, "{}", {});
   store->last_record({"log"}, ReadConcern::linearizable, {});
@@ -192,7 +192,7 @@ TEST_F(MongodbStoreTest, rows_are_written_by_a_majority_and_read_from_one) {
 
 TEST_F(MongodbStoreTest, who_reads_more_at_once_gets_shorter_replies) {
   const auto store = open();
-  const Bytes model = pattern(16 * kBlockSize, 1);
+  const Bytes model = pattern(16 * kSegmentSize, 1);
   publish(*store, "digits", model);
   publish(*store, "letters", model);
   const auto digits = store->read_blob({"digits", 1, "model"}, {});
@@ -212,17 +212,17 @@ TEST_F(MongodbStoreTest, who_reads_more_at_once_gets_shorter_replies) {
   EXPECT_EQ(order.size(), 16U);
   const auto replies = nlohmann::json::parse(command(
       R"({"find":"system.profile","filter":{"op":"query","command.singleBatch":true},"sort":{"ts":1}})"));
-  std::vector<int> blocks;
+  std::vector<int> segments;
   for (const auto& reply : replies["cursor"]["firstBatch"]) {
-    blocks.push_back(reply["command"]["limit"].get<int>() - 1);
+    segments.push_back(reply["command"]["limit"].get<int>() - 1);
   }
   // Alone seven; the third reader of the store, of another file, a third of fourteen (more where
   // the server takes milliseconds to answer); at the end alone again.
-  ASSERT_EQ(blocks.size(), 6U);
-  const int shared = blocks[2];
+  ASSERT_EQ(segments.size(), 6U);
+  const int shared = segments[2];
   EXPECT_GE(shared, 4);
   EXPECT_LT(shared, 7);
-  EXPECT_EQ(blocks, (std::vector<int>{7, 1, shared, 8 - shared, 7, 2}));
+  EXPECT_EQ(segments, (std::vector<int>{7, 1, shared, 8 - shared, 7, 2}));
 }
 
 // --- a guest in somebody's process
@@ -301,7 +301,7 @@ TEST_F(MongodbStoreTest, a_handler_of_the_host_stays) {
 
 TEST_F(MongodbStoreTest, a_stock_driver_reads_the_files) {
   const auto store = open();
-  publish(*store, "digits", pattern(3 * kBlockSize + 17, 1));
+  publish(*store, "digits", pattern(3 * kSegmentSize + 17, 1));
   publish(*store, "empty", Bytes());
   const char* python = std::getenv("PTSECURE_PYTHON");
   ASSERT_NE(python, nullptr) << "PTSECURE_PYTHON must name a Python that has pymongo";

@@ -215,7 +215,7 @@ class Package {
     });
     return Bytes(out);
   }
-  // The plaintext in order; each block was authenticated, but only a normal return says that all
+  // The plaintext in order; each segment was authenticated, but only a normal return says that all
   // came. `options.progress` isn't called.
   void stream(std::function<void(const void* data, std::size_t size)> sink,
               const OpenOptions& options = {}) const {

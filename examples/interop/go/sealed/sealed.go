@@ -18,9 +18,9 @@ import (
 	"github.com/tink-crypto/tink-go/v2/streamingaead/subtle"
 )
 
-const Block = 1 << 20
+const Segment = 1 << 20
 
-// Of a block, when it is hashed.
+// Of a segment, when it is hashed.
 const piece = 1 << 15
 
 // Payload is one entry of a manifest's "payloads".
@@ -119,12 +119,12 @@ func Commitment(dek []byte) string {
 	return Base64(key)
 }
 
-// Digests are those of the stored blocks.
+// Digests are those of the stored segments.
 func Digests(payload []byte) []byte {
 	var out []byte
-	for block := range slices.Chunk(payload, Block) {
+	for segment := range slices.Chunk(payload, Segment) {
 		whole := sha256.New()
-		for part := range slices.Chunk(block, piece) {
+		for part := range slices.Chunk(segment, piece) {
 			sum := sha256.Sum256(part)
 			whole.Write(sum[:])
 		}
@@ -135,7 +135,7 @@ func Digests(payload []byte) []byte {
 
 // aead is Tink's AES256_GCM_HKDF_1MB.
 func aead(dek []byte) (*subtle.AESGCMHKDF, error) {
-	return subtle.NewAESGCMHKDF(dek, "SHA256", 32, Block, 0)
+	return subtle.NewAESGCMHKDF(dek, "SHA256", 32, Segment, 0)
 }
 
 func associatedData(name string, version int64) []byte {
@@ -171,7 +171,7 @@ func Unseal(entry Payload, dek, payload, digests []byte) ([]byte, error) {
 	case Commitment(dek) != entry.KeyCommitment:
 		return nil, errors.New("this is another key than the one the manifest commits to")
 	case !bytes.Equal(Digests(payload), digests):
-		return nil, errors.New("the payload's blocks are not the signed ones")
+		return nil, errors.New("the payload's segments are not the signed ones")
 	case SHA256(digests) != entry.DigestsSHA256:
 		return nil, errors.New("the digests are not the signed ones")
 	}

@@ -164,7 +164,7 @@ func (d database) Create(id string, v Version) error {
 	bucket := d.GridFSBucket(options.GridFSBucket().SetName("ptsecure.payloads"))
 	for role, content := range map[string][]byte{"model": v.Payload, "model.digests": v.Digests} {
 		file := fmt.Sprintf("%s/1/%s", v.Name, role)
-		about := options.GridFSUpload().SetChunkSizeBytes(Block).SetMetadata(bson.M{"name": v.Name, "version": int64(1), "role": role})
+		about := options.GridFSUpload().SetChunkSizeBytes(Segment).SetMetadata(bson.M{"name": v.Name, "version": int64(1), "role": role})
 		if err := bucket.UploadFromStreamWithID(ctx, file, file, bytes.NewReader(content), about); err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-#include "libptsecure/crypto/block_digest.hpp"
+#include "libptsecure/crypto/segment_digest.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -7,7 +7,7 @@ namespace ptsecure {
 namespace {
 
 // From where on setting up lanes for each thread costs less than they save.
-constexpr std::uint64_t kManyBlocks = 8;
+constexpr std::uint64_t kManySegments = 8;
 
 static_assert(kDigestPieceSize <= Sha256Lanes::kLargestMessage);
 
@@ -17,26 +17,26 @@ Sha256Digest of_pieces(const std::vector<Sha256Digest>& pieces) {
 
 }  // namespace
 
-BlockDigester::BlockDigester(std::uint64_t blocks) : use_lanes_(blocks >= kManyBlocks) {}
+SegmentDigester::SegmentDigester(std::uint64_t segments) : use_lanes_(segments >= kManySegments) {}
 
-Sha256Digest BlockDigester::operator()(ByteView block) const {
+Sha256Digest SegmentDigester::operator()(ByteView segment) const {
   const std::size_t count =
-      std::max<std::size_t>(1, (block.size() + kDigestPieceSize - 1) / kDigestPieceSize);
+      std::max<std::size_t>(1, (segment.size() + kDigestPieceSize - 1) / kDigestPieceSize);
   std::vector<Sha256Digest> pieces(count);
-  if (std::unique_ptr<Sha256Lanes> lanes = block.empty() ? nullptr : borrow()) {
-    if (lanes->digest_pieces(block, kDigestPieceSize, pieces)) {
+  if (std::unique_ptr<Sha256Lanes> lanes = segment.empty() ? nullptr : borrow()) {
+    if (lanes->digest_pieces(segment, kDigestPieceSize, pieces)) {
       give_back(std::move(lanes));
       return of_pieces(pieces);
     }
   }
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t at = i * kDigestPieceSize;
-    pieces[i] = sha256(block.subspan(at, std::min(kDigestPieceSize, block.size() - at)));
+    pieces[i] = sha256(segment.subspan(at, std::min(kDigestPieceSize, segment.size() - at)));
   }
   return of_pieces(pieces);
 }
 
-std::unique_ptr<Sha256Lanes> BlockDigester::borrow() const {
+std::unique_ptr<Sha256Lanes> SegmentDigester::borrow() const {
   {
     const std::lock_guard lock(mutex_);
     if (!use_lanes_) return nullptr;
@@ -54,7 +54,7 @@ std::unique_ptr<Sha256Lanes> BlockDigester::borrow() const {
   return lanes;
 }
 
-void BlockDigester::give_back(std::unique_ptr<Sha256Lanes> lanes) const {
+void SegmentDigester::give_back(std::unique_ptr<Sha256Lanes> lanes) const {
   const std::lock_guard lock(mutex_);
   idle_.push_back(std::move(lanes));
 }

@@ -12,15 +12,15 @@ namespace ptsecure {
 
 inline constexpr std::size_t kDigestPieceSize = 32768;
 
-// The digest of a block: SHA-256 of the SHA-256 digests of its pieces of 32 KiB, the last one of
+// The digest of a segment: SHA-256 of the SHA-256 digests of its pieces of 32 KiB, the last one of
 // which may be shorter, in order (docs/format.md). Pieces don't wait for one another, so one core
 // can hash several at once. Thread-safe.
-class BlockDigester {
+class SegmentDigester {
  public:
-  // How many blocks will come, so that few don't pay for what only many gain by.
-  explicit BlockDigester(std::uint64_t blocks);
+  // How many segments will come, so that few don't pay for what only many gain by.
+  explicit SegmentDigester(std::uint64_t segments);
 
-  Sha256Digest operator()(ByteView block) const;
+  Sha256Digest operator()(ByteView segment) const;
 
  private:
   std::unique_ptr<Sha256Lanes> borrow() const;

@@ -9,17 +9,17 @@
 
 namespace ptsecure {
 
-// The plaintext of the few blocks that small reads came for last. Not synchronised, but slots that
-// were taken may be filled by different threads.
-class BlockCache {
+// The plaintext of the few segments that small reads came for last. Not synchronised, but slots
+// that were taken may be filled by different threads.
+class SegmentCache {
  public:
   struct Slot {
-    std::optional<std::uint64_t> index;  // set once the block is there and authentic
+    std::optional<std::uint64_t> index;  // set once the segment is there and authentic
     std::optional<PlainBuffer> plain;
     std::uint64_t used = 0;
   };
 
-  // The block's plaintext, or nullptr.
+  // The segment's plaintext, or nullptr.
   const std::uint8_t* find(std::uint64_t index) noexcept {
     for (Slot& slot : slots_) {
       if (slot.index == index) {

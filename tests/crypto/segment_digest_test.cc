@@ -1,4 +1,4 @@
-#include "libptsecure/crypto/block_digest.hpp"
+#include "libptsecure/crypto/segment_digest.hpp"
 
 #include <gtest/gtest.h>
 
@@ -21,10 +21,10 @@ Bytes message(std::size_t size) {
 }
 
 // As docs/format.md has it.
-Sha256Digest expected(ByteView block) {
+Sha256Digest expected(ByteView segment) {
   Sha256 whole;
-  for (; !block.empty(); block = block.subspan(std::min(block.size(), kDigestPieceSize))) {
-    whole.update(sha256(block.first(std::min(block.size(), kDigestPieceSize))));
+  for (; !segment.empty(); segment = segment.subspan(std::min(segment.size(), kDigestPieceSize))) {
+    whole.update(sha256(segment.first(std::min(segment.size(), kDigestPieceSize))));
   }
   return whole.finish();
 }
@@ -32,36 +32,37 @@ Sha256Digest expected(ByteView block) {
 constexpr std::size_t kSizes[] = {1,     55,    56,     64,     32767,   32768,
                                   32769, 65536, 100000, 999999, 1048575, 1048576};
 
-TEST(BlockDigest, IsThatOfItsPieces) {
-  for (const std::uint64_t blocks : {1, 1000}) {
-    const BlockDigester digest(blocks);
+TEST(SegmentDigest, IsThatOfItsPieces) {
+  for (const std::uint64_t segments : {1, 1000}) {
+    const SegmentDigester digest(segments);
     for (const std::size_t size : kSizes) {
-      const Bytes block = message(size);
-      EXPECT_EQ(digest(block), expected(block)) << size << " bytes, " << blocks << " blocks";
+      const Bytes segment = message(size);
+      EXPECT_EQ(digest(segment), expected(segment))
+          << size << " bytes, " << segments << " segments";
     }
   }
 }
 
-TEST(BlockDigest, ChangesWithEveryPiece) {
-  Bytes block = message(1048576);
-  const BlockDigester digest(1000);
-  const Sha256Digest before = digest(block);
-  for (std::size_t at = 17; at < block.size(); at += kDigestPieceSize) {
-    block[at] ^= 1;
-    EXPECT_NE(digest(block), before) << at;
-    block[at] ^= 1;
+TEST(SegmentDigest, ChangesWithEveryPiece) {
+  Bytes segment = message(1048576);
+  const SegmentDigester digest(1000);
+  const Sha256Digest before = digest(segment);
+  for (std::size_t at = 17; at < segment.size(); at += kDigestPieceSize) {
+    segment[at] ^= 1;
+    EXPECT_NE(digest(segment), before) << at;
+    segment[at] ^= 1;
   }
-  EXPECT_EQ(digest(block), before);
+  EXPECT_EQ(digest(segment), before);
 }
 
-TEST(BlockDigest, FromManyThreads) {
-  const BlockDigester digest(1000);
+TEST(SegmentDigest, FromManyThreads) {
+  const SegmentDigester digest(1000);
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < 8; ++i) {
     threads.emplace_back([&digest, i] {
-      const Bytes block = message(100000 + i * 50000);
-      const Sha256Digest wanted = expected(block);
-      for (int round = 0; round < 50; ++round) EXPECT_EQ(digest(block), wanted);
+      const Bytes segment = message(100000 + i * 50000);
+      const Sha256Digest wanted = expected(segment);
+      for (int round = 0; round < 50; ++round) EXPECT_EQ(digest(segment), wanted);
     });
   }
   for (std::thread& thread : threads) thread.join();
