@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import chart
 import machine
 import report
 from contest import Contest, Result, Row, Sample, UnavailableError, evaluate, run_contest
@@ -39,11 +40,16 @@ def parse() -> argparse.Namespace:
         help="don't touch free memory before a model is opened (see docs/performance.md)",
     )
     parser.add_argument("--list", action="store_true", help="show the rows and end")
+    parser.add_argument(
+        "--targets",
+        action="store_true",
+        help="beside each row what it must reach, what it aims at, and which of them it met",
+    )
     parser.add_argument("--out", type=pathlib.Path, help="folder for bench.txt, .md, .csv and .png")
     parser.add_argument(
         "--docs",
         action="store_true",
-        help="put the table and the plot into README.md and docs/performance.md too",
+        help="put the figures and the plot into README.md and docs/performance.* too",
     )
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -79,7 +85,7 @@ def main() -> None:
     table = Table(suite)
     patterns = arguments.rows.split(",")
     if arguments.list:
-        print("\n".join(f"{row.id:28} {row.what} | {row.reference}" for row in table.rows()))
+        print(report.listing(table.rows(), arguments.targets))
         return
     rows = [row for row in table.rows() if any(fnmatch.fnmatch(row.id, p) for p in patterns)]
     if not rows:
@@ -92,15 +98,16 @@ def main() -> None:
         results, failed = measure(suite.contests(), rows)
     finally:
         fixtures.stop()
-    text = "\n".join([*about, "", report.table(results)])
+    text = "\n".join([*about, "", report.table(results, arguments.targets)])
     print(text)
     out = arguments.out or fixtures.work
     out.mkdir(parents=True, exist_ok=True)
     (out / "bench.txt").write_text(text + "\n")
-    (out / "bench.md").write_text("\n".join([*about, "", report.markdown(results)]) + "\n")
-    report.write_csv(results, out / "bench.csv")
+    document = report.markdown(results, arguments.targets)
+    (out / "bench.md").write_text("\n".join([*about, "", document]) + "\n")
+    report.write_csv(results, about, out / "bench.csv")
     try:
-        report.plot(results, "\n".join(about[:2]), out / "bench.png")
+        chart.draw(results, about, out / "bench.png")
         if arguments.docs:
             report.write_documents(results, about, ROOT)
     except ImportError:

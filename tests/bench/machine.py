@@ -1,5 +1,6 @@
 """What the figures were measured on."""
 
+import datetime
 import json
 import os
 import pathlib
@@ -56,6 +57,15 @@ def floor(one_core: dict[str, float], cores: int, size: int) -> dict[str, float]
     }
 
 
+def code() -> str:
+    """Which code was measured when."""
+    command = ["git", "describe", "--always", "--dirty"]
+    here = pathlib.Path(__file__).parent
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    commit = done.stdout.strip() or "unknown"
+    return f"measured on {datetime.date.today()}, commit {commit}"
+
+
 def describe(program: pathlib.Path, folder: pathlib.Path, model: str, size: int) -> list[str]:
     """Lines about the machine. `program` measures what one core does."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
@@ -76,4 +86,5 @@ def describe(program: pathlib.Path, folder: pathlib.Path, model: str, size: int)
         f"so an open of {model} can't take less than {least['aead']} (aead) or {least['signed']} "
         "(signed), all cores busy with nothing else",
         f"libtorch {torch_version()}, Linux {platform.release()}, load when it began: {load}",
+        code(),
     ]

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Measures opening, publishing and running sealed models beside what people use today, on this
 # machine, and prints one table; bench.txt, .md, .csv and .png in build/bench hold the same, and with
-# --docs the README and docs/performance.md.
+# --docs the README and docs/performance.*. With --targets it says of each row what it must reach,
+# what it aims at, and which of them it met.
 #
 #   tests/bench/run.sh [--quick] [--rows PATTERN,...] [--rounds N] [--out FOLDER] [--memory-as-is]
-#                      [--docs]
-#   tests/bench/run.sh --list
+#                      [--targets] [--docs]
+#   tests/bench/run.sh --list [--targets]
+#   tests/bench/run.sh --from RUN.csv [--targets] [--docs]    tells and draws an earlier run again
 #
 # Builds and fetches what it compares with and says what it has to skip. It is no test: nothing
 # fails because something was slow. Run it on a machine that does nothing else; needs 4 GB of disk
@@ -50,6 +52,7 @@ build() {
 }
 
 make_venv
-build
+if [[ ${1:-} == --from ]]; then exec "$VENV/bin/python" "$ROOT/tests/bench/report.py" "${@:2}"; fi
+[[ " $* " == *" --list "* ]] || build
 cd "$ROOT"
 exec "$VENV/bin/python" "$ROOT/tests/bench/bench.py" --build "$ROOT/build" "$@"
