@@ -1,6 +1,6 @@
 """What a run has measured: as a table, as CSV, and as what the documents show.
 
-report.py RUN.csv [--targets] [--docs [FOLDER]]
+report.py RUN.csv [--targets] [--docs [FOLDER]] [--no-plot]
 
 tells an earlier run again, from its bench.csv or from docs/performance.csv. --docs writes it into
 README.md and docs/ of FOLDER, this tree if not given.
@@ -239,7 +239,9 @@ def replace_marked(path: pathlib.Path, text: str) -> None:
     path.write_text(f"{before}<!-- bench -->\n{text}\n<!-- /bench -->\n{after}")
 
 
-def write_documents(results: list[Result], about: list[str], root: pathlib.Path) -> None:
+def write_documents(
+    results: list[Result], about: list[str], root: pathlib.Path, with_plot: bool = True
+) -> None:
     machine = "\n".join(f"- {line}" for line in about)
     plot = f"![{chart.TITLE}](performance.png)"
     whole = f"{machine}\n\n{markdown(results, targets=False)}\n\n{plot}"
@@ -248,7 +250,8 @@ def write_documents(results: list[Result], about: list[str], root: pathlib.Path)
     shown = f"{lines}\n\n{about[0]}; {about[-1]}.\n\n{plot.replace('(', '(docs/')}"
     replace_marked(root / "README.md", shown)
     write_csv(results, about, root / "docs" / "performance.csv")
-    chart.draw(results, about, root / "docs" / "performance.png")
+    if with_plot:
+        chart.draw(results, about, root / "docs" / "performance.png")
 
 
 def main() -> None:
@@ -256,13 +259,14 @@ def main() -> None:
     parser.add_argument("run", type=pathlib.Path, metavar="RUN.csv")
     parser.add_argument("--targets", action="store_true")
     parser.add_argument("--docs", nargs="?", type=pathlib.Path, const=ROOT, metavar="FOLDER")
+    parser.add_argument("--no-plot", action="store_true")
     arguments = parser.parse_args()
     results, about = read_csv(arguments.run)
     print("\n".join([*about, "", table(results, arguments.targets)]))
     if arguments.docs is None:
         return
     try:
-        write_documents(results, about, arguments.docs)
+        write_documents(results, about, arguments.docs, not arguments.no_plot)
     except ImportError:
         sys.exit("run.sh: no plot, because matplotlib can't be had; the rest is written")
 

@@ -1,4 +1,4 @@
-"""The lines of the README that are no program of examples/."""
+"""The lines that examples/python/README.md shows beside the program."""
 
 import re
 from pathlib import Path
@@ -19,8 +19,8 @@ def test_history_and_import(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = (ROOT / "README.md").read_text()
-    _, lines = re.findall(r"```python\n(.*?)```", text, re.S)
+    text = (ROOT / "examples/python/README.md").read_text()
+    (lines,) = re.findall(r"```python\n(.*?)```", text, re.S)
     uri = database(mongod, tmp_path.name)
     assert lines.count("mongodb://127.0.0.1/models") == 1
     lines = lines.replace("mongodb://127.0.0.1/models", uri)
@@ -33,7 +33,7 @@ def test_history_and_import(
     with ptsecure.open_store(uri) as store:
         for alias in ("production", None):
             store.publish("digits", digits, keys, alias=alias)
-        exec(compile(lines, "README.md", "exec"), names)
+        exec(compile(lines, "examples/python/README.md", "exec"), names)
         assert names["model"].version == 1
         assert store.alias("digits", "imported", keys).version == 3
     table = capsys.readouterr().out
