@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "capi/calls.hpp"
 #include "capi/guard.hpp"
-#include "capi/handles.hpp"
 #include "capi/options.hpp"
 #include "libptsecure/apikeys/checker.hpp"
 
@@ -16,7 +16,6 @@ using ptsecure::ApiKeyRequest;
 using ptsecure::ApiKeys;
 using ptsecure::ApiKeyScope;
 using ptsecure::ApiKeyState;
-using ptsecure::CancelToken;
 using ptsecure::Error;
 using ptsecure::NewApiKey;
 using ptsecure::Status;
@@ -147,68 +146,80 @@ void pts_apikey_result_init(pts_apikey_result* result) {
   if (result != nullptr) *result = pts_apikey_result PTS_APIKEY_RESULT_INIT;
 }
 
-pts_status pts_store_create_apikey(pts_store* self, const pts_apikey_options* options,
-                                   const pts_keyring* keys, pts_bytes** out_key, char** out_record,
-                                   pts_error* error) {
+pts_status pts_apikey_id(const char* presented, size_t size, char out[PTS_APIKEY_ID_SIZE],
+                         pts_error* error) {
+  if (out != nullptr) std::memset(out, 0, PTS_APIKEY_ID_SIZE);
+  return guard(error, [&] {
+    need(out, "out");
+    if (size > 0) need(presented, "presented");
+    const std::string_view id = ptsecure::PresentedApiKey::id_of({presented, size});
+    std::copy_n(id.data(), std::min<std::size_t>(id.size(), PTS_APIKEY_ID_SIZE - 1), out);
+  });
+}
+
+pts_status pts_store_create_apikey(pts_store* self, const pts_keyring* keys,
+                                   const pts_apikey_options* options, const pts_call* call,
+                                   pts_bytes** out_key, char** out_record, pts_error* error) {
   return make_key(out_key, out_record, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
     const pts_apikey_options known = known_part(options, pts_apikey_options PTS_APIKEY_OPTIONS_INIT,
                                                 kFirstKeyOptions, "pts_apikey_options");
-    return ApiKeys(registry.access(need(keys, "keys").ring, CancelToken()))
+    return ApiKeys(registry.access(need(keys, "keys").ring, token_of(call)))
         .create(grant_of(known), reason_text(known.reason));
   });
 }
 
 pts_status pts_store_rotate_apikey(pts_store* self, const char* id, uint64_t grace_seconds,
-                                   const char* reason, const pts_keyring* keys, pts_bytes** out_key,
-                                   char** out_record, pts_error* error) {
+                                   const char* reason, const pts_keyring* keys,
+                                   const pts_call* call, pts_bytes** out_key, char** out_record,
+                                   pts_error* error) {
   return make_key(out_key, out_record, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
-    return ApiKeys(registry.access(need(keys, "keys").ring, CancelToken()))
+    return ApiKeys(registry.access(need(keys, "keys").ring, token_of(call)))
         .rotate(need_text(id, "id"), grace_seconds, reason_text(reason));
   });
 }
 
-pts_status pts_store_list_apikeys(pts_store* self, const pts_keyring* keys, char** out,
-                                  pts_error* error) {
+pts_status pts_store_list_apikeys(pts_store* self, const pts_keyring* keys, const pts_call* call,
+                                  char** out, pts_error* error) {
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
-    return new_text(ApiKeys(registry.access(need(keys, "keys").ring, CancelToken())).list());
+    return new_text(ApiKeys(registry.access(need(keys, "keys").ring, token_of(call))).list());
   });
 }
 
 pts_status pts_store_show_apikey(pts_store* self, const char* id, const pts_keyring* keys,
-                                 char** out, pts_error* error) {
+                                 const pts_call* call, char** out, pts_error* error) {
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
-    return new_text(
-        ApiKeys(registry.access(need(keys, "keys").ring, CancelToken())).show(need_text(id, "id")));
+    return new_text(ApiKeys(registry.access(need(keys, "keys").ring, token_of(call)))
+                        .show(need_text(id, "id")));
   });
 }
 
 pts_status pts_store_set_apikey_state(pts_store* self, const char* id, const char* state,
                                       const char* reason, const pts_keyring* keys,
-                                      pts_error* error) {
+                                      const pts_call* call, pts_error* error) {
   return guard(error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
-    ApiKeys(registry.access(need(keys, "keys").ring, CancelToken()))
+    ApiKeys(registry.access(need(keys, "keys").ring, token_of(call)))
         .set_state(need_text(id, "id"), state_of(need_text(state, "state")), reason_text(reason));
   });
 }
 
 pts_status pts_apikeys_open(pts_store* store, const pts_keyring* keys,
-                            const pts_apikeys_options* options, pts_apikeys** out,
-                            pts_error* error) {
+                            const pts_apikeys_options* options, const pts_call* call,
+                            pts_apikeys** out, pts_error* error) {
   return create(out, error, [&] {
     return new pts_apikeys{ApiKeyChecker(need(store, "store").registry.shared_store(),
                                          need(keys, "keys").ring.public_part(),
-                                         checker_options(options))};
+                                         checker_options(options), token_of(call))};
   });
 }
 
 pts_status pts_apikeys_check(pts_apikeys* self, const char* presented, size_t size,
-                             const pts_apikey_request* request, pts_apikey_result* result,
-                             pts_error* error) {
+                             const pts_apikey_request* request, const pts_call* call,
+                             pts_apikey_result* result, pts_error* error) {
   return guard(error, [&] {
     check_result(result);
     ApiKeyAnswer answer;
@@ -217,7 +228,8 @@ pts_status pts_apikeys_check(pts_apikeys* self, const char* presented, size_t si
                                                 kFirstRequest, "pts_apikey_request");
     if (size > 0) need(presented, "presented");
     try {
-      need(self, "self").checker.check({presented, size}, request_of(known), answer);
+      need(self, "self")
+          .checker.check({presented, size}, request_of(known), answer, token_of(call));
     } catch (...) {
       if (result != nullptr) fill(result, answer);
       throw;

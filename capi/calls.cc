@@ -1,6 +1,7 @@
 #include "capi/calls.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 
 #include "capi/guard.hpp"
@@ -9,12 +10,32 @@
 namespace ptsecure::capi {
 namespace {
 
+constexpr std::size_t kFirstCall = 40;
 constexpr std::size_t kFirstPublishOptions = 88;
-constexpr std::size_t kFirstOpenOptions = 48;
+constexpr std::size_t kFirstOpenOptions = 64;
+static_assert(sizeof(pts_call) >= kFirstCall);
 static_assert(sizeof(pts_publish_options) >= kFirstPublishOptions);
 static_assert(sizeof(pts_open_options) >= kFirstOpenOptions);
 static_assert(PTS_VERIFY_SIGNED == static_cast<int>(VerifyLevel::signed_));
 static_assert(PTS_VERIFY_AEAD == static_cast<int>(VerifyLevel::aead));
+
+pts_call known_call(const pts_call* given) {
+  return known_part(given, pts_call PTS_CALL_INIT, kFirstCall, "pts_call");
+}
+
+CancelToken token(const pts_call& known) {
+  if (known.timeout_ms < 0) {
+    throw Error(Status::invalid_argument, "timeout_ms must not be negative, and is " +
+                                              std::to_string(known.timeout_ms) + "; 0 = no limit");
+  }
+  CancelToken cancel = known.cancel == nullptr ? CancelToken() : known.cancel->token;
+  // Longer ones never pass, and would overflow the clock.
+  constexpr std::chrono::milliseconds kCentury = std::chrono::hours(24 * 366 * 100);
+  const std::chrono::milliseconds limit(known.timeout_ms);
+  if (limit.count() != 0 && limit < kCentury) cancel = cancel.within(limit);
+  cancel.check();
+  return cancel;
+}
 
 std::map<std::string, std::string> labels_of(const pts_publish_options& options) {
   std::map<std::string, std::string> labels;
@@ -47,12 +68,24 @@ Expected expected_of(const pts_open_options& options) {
 
 }  // namespace
 
-Progress ProgressRelay::progress() {
+CancelToken token_of(const pts_call* given) {
+  return given == nullptr ? CancelToken() : token(known_call(given));
+}
+
+Call::Call(const pts_call* given) : Call(known_call(given)) {}
+
+Call::Call(const pts_call& known)
+    : cancel_(token(known)),
+      callback_(known.progress),
+      user_(known.progress_user),
+      thread_(std::this_thread::get_id()) {}
+
+Progress Call::progress() {
   if (callback_ == nullptr) return {};
   return [this](std::uint64_t done, std::uint64_t total) { (*this)(done, total); };
 }
 
-void ProgressRelay::operator()(std::uint64_t done, std::uint64_t total) {
+void Call::operator()(std::uint64_t done, std::uint64_t total) {
   total_.store(total, std::memory_order_relaxed);
   if (!stopped_.load(std::memory_order_relaxed) && std::this_thread::get_id() == thread_) {
     if (complete_ && done == total) return;
@@ -64,17 +97,13 @@ void ProgressRelay::operator()(std::uint64_t done, std::uint64_t total) {
   }
 }
 
-void ProgressRelay::finish() noexcept {
+void Call::finish() noexcept {
   if (callback_ == nullptr || complete_) return;
   const std::uint64_t total = total_.load(std::memory_order_relaxed);
   callback_(user_, total, total);
 }
 
-CancelToken token_of(const pts_cancel* cancel) noexcept {
-  return cancel == nullptr ? CancelToken() : cancel->token;
-}
-
-PublishOptions publish_options(const pts_publish_options* given, ProgressRelay& relay) {
+PublishOptions publish_options(const pts_publish_options* given, Call& call) {
   const pts_publish_options known = known_part(given, pts_publish_options PTS_PUBLISH_OPTIONS_INIT,
                                                kFirstPublishOptions, "pts_publish_options");
   PublishOptions options;
@@ -90,18 +119,12 @@ PublishOptions publish_options(const pts_publish_options* given, ProgressRelay& 
   options.sample_json = text_or_empty(known.sample_json);
   options.weights_of = text_or_empty(known.weights_of);
   options.torch_dir = text_or_empty(known.torch_dir);
-  options.progress = relay.progress();
-  options.cancel = token_of(known.cancel);
+  options.progress = call.progress();
+  options.cancel = call.cancel();
   return options;
 }
 
-OpenOptions open_options(const pts_open_options* given, ProgressRelay& relay) {
-  OpenOptions options = open_options(given);
-  options.progress = relay.progress();
-  return options;
-}
-
-OpenOptions open_options(const pts_open_options* given) {
+OpenOptions open_options(const pts_open_options* given, Call& call) {
   const pts_open_options known = known_part(given, pts_open_options PTS_OPEN_OPTIONS_INIT,
                                             kFirstOpenOptions, "pts_open_options");
   if (known.verify != PTS_VERIFY_SIGNED && known.verify != PTS_VERIFY_AEAD) {
@@ -119,9 +142,6 @@ OpenOptions open_options(const pts_open_options* given) {
                 "PTS_OPTIMIZE_INFERENCE (2), not " +
                     std::to_string(known.optimize));
   }
-  if (known.reserved != 0) {
-    throw Error(Status::invalid_argument, "pts_open_options.reserved must be 0");
-  }
   OpenOptions options;
   options.level = static_cast<VerifyLevel>(known.verify);
   options.optimize = static_cast<ptsecure::Optimize>(known.optimize);
@@ -129,7 +149,8 @@ OpenOptions open_options(const pts_open_options* given) {
   options.intra_op_threads = forked_with_libtorch() ? 1 : known.intra_op_threads;
   options.warm_up_runs = known.warm_up_runs;
   options.torch_dir = text_or_empty(known.torch_dir);
-  options.cancel = token_of(known.cancel);
+  options.progress = call.progress();
+  options.cancel = call.cancel();
   options.expected = expected_of(known);
   return options;
 }
@@ -146,6 +167,10 @@ CheckSink check_sink(pts_check_fn check, void* user) {
 }
 
 }  // namespace ptsecure::capi
+
+void pts_call_init(pts_call* call) {
+  if (call != nullptr) *call = pts_call PTS_CALL_INIT;
+}
 
 void pts_publish_options_init(pts_publish_options* options) {
   if (options != nullptr) *options = pts_publish_options PTS_PUBLISH_OPTIONS_INIT;

@@ -6,26 +6,32 @@
 
 #include "capi/handles.hpp"
 
-// Options and callbacks of long calls, in the core's terms.
+// Calls and their options, in the core's terms.
 namespace ptsecure::capi {
 
-// Hands progress to a C callback, on the thread that made the call and on no other: a language's
-// runtime may not expect its callbacks elsewhere.
-class ProgressRelay {
- public:
-  ProgressRelay(pts_progress_fn callback, void* user) noexcept
-      : callback_(callback), user_(user), thread_(std::this_thread::get_id()) {}
-  ProgressRelay(const ProgressRelay&) = delete;
-  ProgressRelay& operator=(const ProgressRelay&) = delete;
+// When a call is to end, from now on; nothing more for calls that have no progress to tell of.
+// Throws what ends it at once: Status::cancelled, or Status::invalid_argument for a wrong struct.
+CancelToken token_of(const pts_call* given);
 
+// A call that tells of its progress: on the thread that made it and on no other, because a
+// language's runtime may not expect its callbacks elsewhere.
+class Call {
+ public:
+  explicit Call(const pts_call* given);
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  const CancelToken& cancel() const noexcept { return cancel_; }
   // For the core; must not outlive this. Throws Status::cancelled when the callback says so.
   Progress progress();
   // After success: tells the callback that all is done unless it knows.
   void finish() noexcept;
 
  private:
+  explicit Call(const pts_call& known);
   void operator()(std::uint64_t done, std::uint64_t total);
 
+  CancelToken cancel_;
   pts_progress_fn callback_;
   void* user_;
   std::thread::id thread_;
@@ -34,10 +40,8 @@ class ProgressRelay {
   bool complete_ = false;
 };
 
-CancelToken token_of(const pts_cancel* cancel) noexcept;
-PublishOptions publish_options(const pts_publish_options* given, ProgressRelay& relay);
-OpenOptions open_options(const pts_open_options* given);
-OpenOptions open_options(const pts_open_options* given, ProgressRelay& relay);
+PublishOptions publish_options(const pts_publish_options* given, Call& call);
+OpenOptions open_options(const pts_open_options* given, Call& call);
 CheckSink check_sink(pts_check_fn check, void* user);
 
 }  // namespace ptsecure::capi

@@ -7,6 +7,7 @@
 #include "libptsecure/base/cancel.hpp"
 #include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/keyring/keyring.hpp"
+#include "libptsecure/package/source.hpp"
 #include "libptsecure/registry/registry.hpp"
 #include "libptsecure/value/value.hpp"
 #include "ptsecure/ptsecure.h"
@@ -20,6 +21,10 @@ struct pts_cancel {
 
 struct pts_keyring {
   ptsecure::Keyring ring;
+};
+
+struct pts_source {
+  ptsecure::Source source;
 };
 
 struct pts_store {

@@ -4,8 +4,10 @@
 
 #include "capi/guard.hpp"
 #include "capi/handles.hpp"
+#include "libptsecure/base/cores.hpp"
 #include "libptsecure/crypto/openssl_version.hpp"
 #include "libptsecure/engine/loader.hpp"
+#include "libptsecure/package/manifest.hpp"
 #include "libptsecure/store/mongodb/version.hpp"
 
 #define PTSECURE_TEXT(x) #x
@@ -30,6 +32,9 @@ std::atomic<bool> libtorch_before_fork{false};
     nullptr, [] { fork_count.fetch_add(1, std::memory_order_relaxed); });
 
 std::string features() {
+  // The engine that runs each, or null.
+  const nlohmann::ordered_json formats = {
+      {kTorchScript, "torch"}, {kAotInductor, "torch"}, {kOpaque, nullptr}};
   nlohmann::ordered_json stores = {"directory"};
 #if PTSECURE_WITH_MONGODB
   stores.push_back("mongodb");
@@ -37,7 +42,7 @@ std::string features() {
   nlohmann::ordered_json torch = {{"loaded", torch_engine_loaded()}, {"version", nullptr}};
   if (torch_engine_loaded()) torch["version"] = torch_engine("").version();
   return nlohmann::ordered_json{{"version", kVersion},
-                                {"formats", {"torchscript", "aotinductor", "opaque"}},
+                                {"formats", formats},
                                 {"stores", stores},
                                 {"openssl", openssl_version()},
 #if PTSECURE_WITH_MONGODB
@@ -94,6 +99,10 @@ const uint8_t* pts_bytes_data(const pts_bytes* self) {
 
 size_t pts_bytes_size(const pts_bytes* self) {
   return self == nullptr ? 0 : self->size();
+}
+
+uint32_t pts_cores(void) {
+  return ptsecure::cores();
 }
 
 void pts_bytes_destroy(pts_bytes** self) {

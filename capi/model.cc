@@ -10,8 +10,10 @@
 #include "capi/calls.hpp"
 #include "capi/guard.hpp"
 #include "capi/options.hpp"
+#include "libptsecure/value/raw_tensor.hpp"
 
 using namespace ptsecure::capi;
+using ptsecure::CancelToken;
 using ptsecure::Error;
 using ptsecure::LoadedModel;
 using ptsecure::NamedValue;
@@ -44,8 +46,8 @@ pts_model* new_model(std::shared_ptr<LoadedModel> model) {
   return new pts_model{std::move(model), forks()};
 }
 
-pts_model* finished(std::shared_ptr<LoadedModel> model, ProgressRelay& relay) {
-  relay.finish();
+pts_model* finished(std::shared_ptr<LoadedModel> model, Call& call) {
+  call.finish();
   return new_model(std::move(model));
 }
 
@@ -62,7 +64,7 @@ bool has_names(const char* const* names, std::size_t count) {
 }
 
 Value infer_named(const LoadedModel& model, const char* method, const pts_value* const* inputs,
-                  const char* const* names, std::size_t count) {
+                  const char* const* names, std::size_t count, const CancelToken& cancel) {
   std::vector<Value> positional;
   std::vector<NamedValue> named;
   for (std::size_t i = 0; i < count; ++i) {
@@ -75,21 +77,21 @@ Value infer_named(const LoadedModel& model, const char* method, const pts_value*
                   "input_names: positional inputs come before named ones");
     }
   }
-  return model.infer(method, positional, named);
+  return model.infer(method, positional, named, cancel);
 }
 
 Value infer(const LoadedModel& model, const char* method, const pts_value* const* inputs,
-            std::size_t count) {
-  if (count == 1) return model.infer(method, std::span(&input(inputs, 0), 1));
+            std::size_t count, const CancelToken& cancel) {
+  if (count == 1) return model.infer(method, std::span(&input(inputs, 0), 1), {}, cancel);
   if (count <= kFewInputs) {
     std::array<Value, kFewInputs> copies;
     for (std::size_t i = 0; i < count; ++i) copies[i] = input(inputs, i);
-    return model.infer(method, std::span<const Value>(copies.data(), count));
+    return model.infer(method, std::span<const Value>(copies.data(), count), {}, cancel);
   }
   std::vector<Value> copies;
   copies.reserve(count);
   for (std::size_t i = 0; i < count; ++i) copies.push_back(input(inputs, i));
-  return model.infer(method, copies);
+  return model.infer(method, copies, {}, cancel);
 }
 
 constexpr std::size_t kFirstInferInfo = 48;
@@ -139,37 +141,35 @@ const char* method_name(const pts_infer_options& options) {
 
 }  // namespace
 
-pts_status pts_package_load(pts_package* self, const pts_open_options* options, pts_model** out,
-                            pts_progress_fn progress, void* user, pts_error* error) {
+pts_status pts_package_load(pts_package* self, const pts_open_options* options,
+                            const pts_call* call, pts_model** out, pts_error* error) {
   return create(out, error, [&] {
     const pts_package& package = need(self, "self");
-    ProgressRelay relay(progress, user);
-    return finished(package.package->load(open_options(options, relay)), relay);
+    Call known(call);
+    return finished(package.package->load(open_options(options, known)), known);
   });
 }
 
 pts_status pts_package_swap(pts_package* self, const pts_model* running,
-                            const pts_open_options* options, pts_model** out,
-                            pts_progress_fn progress, void* user, pts_error* error) {
+                            const pts_open_options* options, const pts_call* call, pts_model** out,
+                            pts_error* error) {
   return create(out, error, [&] {
     const pts_package& package = need(self, "self");
     const LoadedModel& model = model_of(running);
-    ProgressRelay relay(progress, user);
-    auto swapped = package.package->swap_into(model, open_options(options, relay));
-    relay.finish();
-    return new_model(std::move(swapped));
+    Call known(call);
+    return finished(package.package->swap_into(model, open_options(options, known)), known);
   });
 }
 
 pts_status pts_model_open(pts_store* store, const char* reference, const pts_keyring* keys,
-                          const pts_open_options* options, pts_model** out,
-                          pts_progress_fn progress, void* user, pts_error* error) {
+                          const pts_open_options* options, const pts_call* call, pts_model** out,
+                          pts_error* error) {
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(store, "store").registry;
     const ptsecure::Keyring& ring = need(keys, "keys").ring;
-    ProgressRelay relay(progress, user);
-    const OpenOptions known = open_options(options, relay);
-    return finished(registry.open(need_text(reference, "reference"), ring, known), relay);
+    Call known(call);
+    const OpenOptions opening = open_options(options, known);
+    return finished(registry.open(need_text(reference, "reference"), ring, opening), known);
   });
 }
 
@@ -194,26 +194,33 @@ void pts_infer_options_init(pts_infer_options* options) {
 }
 
 pts_status pts_model_infer(const pts_model* self, const pts_value* const* inputs,
-                           size_t input_count, const pts_infer_options* options, pts_value** out,
-                           pts_error* error) {
+                           size_t input_count, const pts_infer_options* options,
+                           const pts_call* call, pts_value** out, pts_error* error) {
   return create(out, error, [&] {
     const LoadedModel& model = model_of(self);
     if (input_count != 0) need(inputs, "inputs");
     const pts_infer_options known = infer_options(options);
     const char* method = method_name(known);
+    const CancelToken cancel = token_of(call);
     return give(has_names(known.input_names, input_count)
-                    ? infer_named(model, method, inputs, known.input_names, input_count)
-                    : infer(model, method, inputs, input_count));
+                    ? infer_named(model, method, inputs, known.input_names, input_count, cancel)
+                    : infer(model, method, inputs, input_count, cancel));
   });
 }
 
 pts_status pts_model_infer_json(const pts_model* self, const char* request, size_t size,
-                                const pts_infer_options* options, char** out, pts_error* error) {
+                                const pts_infer_options* options, const pts_call* call, char** out,
+                                pts_error* error) {
   return create(out, error, [&] {
     const LoadedModel& model = model_of(self);
     const pts_infer_options known = infer_options(options);
-    return new_text(model.infer_json(method_name(known), {need_text(request, "request"), size}));
+    return new_text(model.infer_json(method_name(known), {need_text(request, "request"), size},
+                                     token_of(call)));
   });
+}
+
+size_t pts_infer_alignment(void) {
+  return ptsecure::kRawAlignment;
 }
 
 void pts_infer_info_init(pts_infer_info* info) {
@@ -221,9 +228,9 @@ void pts_infer_info_init(pts_infer_info* info) {
 }
 
 pts_status pts_model_infer_v2(const pts_model* self, void* body, size_t size, size_t json_size,
-                              const pts_infer_options* options, pts_bytes** out,
-                              pts_infer_info* info, pts_release_fn release, void* user,
-                              pts_error* error) {
+                              const pts_infer_options* options, const pts_call* call,
+                              pts_bytes** out, pts_infer_info* info, pts_release_fn release,
+                              void* user, pts_error* error) {
   // Made outside the guard: whatever happens, the caller hears of the end of the loan.
   std::shared_ptr<BorrowedBody> owner;
   if (release != nullptr) {
@@ -250,7 +257,7 @@ pts_status pts_model_infer_v2(const pts_model* self, void* body, size_t size, si
     ptsecure::InferInfo measured;
     const ptsecure::V2Response response =
         model.infer_v2(method_name(known), ptsecure::as_text(whole.first(json_size)),
-                       whole.subspan(json_size), std::move(owner), measured);
+                       whole.subspan(json_size), std::move(owner), measured, token_of(call));
     pts_bytes* joined = join(response);
     fill_info(info, measured, response.json.size());
     return joined;
@@ -258,15 +265,15 @@ pts_status pts_model_infer_v2(const pts_model* self, void* body, size_t size, si
 }
 
 pts_status pts_model_infer_v1(const pts_model* self, const char* request, size_t size,
-                              const pts_infer_options* options, char** out, pts_infer_info* info,
-                              pts_error* error) {
+                              const pts_infer_options* options, const pts_call* call, char** out,
+                              pts_infer_info* info, pts_error* error) {
   return create(out, error, [&] {
     const LoadedModel& model = model_of(self);
     const pts_infer_options known = infer_options(options);
     check_info(info);
     ptsecure::InferInfo measured;
-    const std::string response =
-        model.infer_v1(method_name(known), {need_text(request, "request"), size}, measured);
+    const std::string response = model.infer_v1(
+        method_name(known), {need_text(request, "request"), size}, measured, token_of(call));
     char* text = new_text(response);
     fill_info(info, measured, response.size());
     return text;
@@ -282,8 +289,9 @@ pts_status pts_model_result_json(const pts_model* self, const pts_value* result,
   });
 }
 
-pts_status pts_model_fork(const pts_model* self, pts_model** out, pts_error* error) {
-  return create(out, error, [&] { return new_model(model_of(self).fork()); });
+pts_status pts_model_fork(const pts_model* self, const pts_call* call, pts_model** out,
+                          pts_error* error) {
+  return create(out, error, [&] { return new_model(model_of(self).fork(token_of(call))); });
 }
 
 void pts_model_destroy(pts_model** self) {

@@ -1,8 +1,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "capi/calls.hpp"
 #include "capi/guard.hpp"
-#include "capi/handles.hpp"
 #include "capi/options.hpp"
 
 using namespace ptsecure::capi;
@@ -13,7 +13,7 @@ using ptsecure::Status;
 
 namespace {
 
-constexpr std::size_t kFirstStoreOptions = 40;
+constexpr std::size_t kFirstStoreOptions = 48;
 constexpr std::uint32_t kMaxThreads = 1024;
 static_assert(sizeof(pts_store_options) >= kFirstStoreOptions);
 static_assert(PTS_LOG_ERROR == static_cast<int>(LogLevel::error));
@@ -45,6 +45,9 @@ pts_store* open(const char* uri, const pts_store_options* given) {
     throw Error(Status::invalid_argument,
                 "threads must be at most 1024, not " + std::to_string(known.threads));
   }
+  if (known.reserved != 0) {
+    throw Error(Status::invalid_argument, "pts_store_options.reserved must be 0");
+  }
   ptsecure::StoreOptions options;
   options.connect_timeout = timeout(known.connect_timeout_ms, "connect_timeout_ms");
   options.operation_timeout = timeout(known.operation_timeout_ms, "operation_timeout_ms");
@@ -55,10 +58,10 @@ pts_store* open(const char* uri, const pts_store_options* given) {
   return new pts_store{ptsecure::Registry(std::move(store), known.threads, state)};
 }
 
-std::string describe(const ptsecure::Registry& registry) {
+std::string describe(const ptsecure::Registry& registry, const CancelToken& cancel) {
   nlohmann::ordered_json description = {{"uri", registry.store().display_uri()}, {"id", nullptr}};
   try {
-    description["id"] = registry.store().id(CancelToken());
+    description["id"] = registry.store().id(cancel);
   } catch (const Error& e) {
     if (e.status() != Status::not_found) throw;
   }
@@ -76,22 +79,32 @@ pts_status pts_store_open(const char* uri, const pts_store_options* options, pts
   return create(out, error, [&] { return open(uri, options); });
 }
 
-pts_status pts_store_describe(pts_store* self, char** out, pts_error* error) {
-  return create(out, error, [&] { return new_text(describe(need(self, "self").registry)); });
+const char* pts_store_uri(const pts_store* self) {
+  return self == nullptr ? nullptr : self->registry.store().display_uri().c_str();
 }
 
-pts_status pts_store_list(pts_store* self, const char* after, uint64_t limit, char** out,
-                          pts_error* error) {
+pts_status pts_store_describe(pts_store* self, const pts_call* call, char** out, pts_error* error) {
   return create(out, error, [&] {
-    return new_text(need(self, "self").registry.list_json(text_or_empty(after), limit));
+    const ptsecure::Registry& registry = need(self, "self").registry;
+    return new_text(describe(registry, token_of(call)));
+  });
+}
+
+pts_status pts_store_list(pts_store* self, const char* after, uint64_t limit, const pts_call* call,
+                          char** out, pts_error* error) {
+  return create(out, error, [&] {
+    const ptsecure::Registry& registry = need(self, "self").registry;
+    return new_text(registry.list_json(text_or_empty(after), limit, token_of(call)));
   });
 }
 
 pts_status pts_store_list_versions(pts_store* self, const char* name, uint64_t before,
-                                   uint64_t limit, char** out, pts_error* error) {
+                                   uint64_t limit, const pts_call* call, char** out,
+                                   pts_error* error) {
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
-    return new_text(registry.list_versions_json(need_text(name, "name"), before, limit));
+    return new_text(
+        registry.list_versions_json(need_text(name, "name"), before, limit, token_of(call)));
   });
 }
 

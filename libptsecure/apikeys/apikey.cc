@@ -165,14 +165,19 @@ ChainSubject apikey_subject(const std::string& id) {
   return {.chain = {"apikey", id}, .kind = RecordKind::apikey, .name = "*"};
 }
 
-std::optional<PresentedApiKey> PresentedApiKey::parse(std::string_view text) {
-  if (text.size() != kKeySize || !text.starts_with(kPrefix)) return std::nullopt;
+std::string_view PresentedApiKey::id_of(std::string_view text) noexcept {
+  if (text.size() != kKeySize || !text.starts_with(kPrefix)) return {};
   const std::string_view id = text.substr(kPrefix.size(), kIdSize);
-  const std::string_view rest = text.substr(kPrefix.size() + kIdSize);
-  if (!is_id(id) || rest[0] != '_') return std::nullopt;
+  return is_id(id) && text[kPrefix.size() + kIdSize] == '_' ? id : std::string_view();
+}
+
+std::optional<PresentedApiKey> PresentedApiKey::parse(std::string_view text) {
+  const std::string_view id = id_of(text);
+  if (id.empty()) return std::nullopt;
+  const std::string_view secret = text.substr(kKeySize - kSecretSize);
   try {
     return PresentedApiKey{.id = std::string(id),
-                           .digest = digest_of(base64url_decode_secret(rest.substr(1)))};
+                           .digest = digest_of(base64url_decode_secret(secret))};
   } catch (const Error& error) {
     if (error.status() != Status::corrupt) throw;
     return std::nullopt;

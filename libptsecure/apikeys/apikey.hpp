@@ -46,6 +46,8 @@ struct PresentedApiKey {
 
   // nullopt for what isn't such a text.
   static std::optional<PresentedApiKey> parse(std::string_view text);
+  // The id alone, of what has the form of such a text; else empty. The secret isn't looked into.
+  static std::string_view id_of(std::string_view text) noexcept;
 };
 
 // What an operator says about a key.

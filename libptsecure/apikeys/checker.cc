@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <ctime>
 #include <map>
@@ -99,9 +100,10 @@ void require_scope(const std::string& id, const ApiKeyGrant& grant, const ApiKey
 }  // namespace
 
 struct ApiKeyChecker::State {
-  State(std::shared_ptr<Store> store_, Keyring keys_, const Options& options_)
+  State(std::shared_ptr<Store> store_, Keyring keys_, const Options& options_,
+        const CancelToken& first)
       : store(std::move(store_)), keys(std::move(keys_)), options(options_) {
-    refresh();
+    refresh(first);
   }
 
   // --- on the thread that asks the store; `mutex` is never held while it does ---
@@ -149,7 +151,7 @@ struct ApiKeyChecker::State {
       });
       const bool due = Clock::now() >= next;
       if (due) {
-        if (auto more = attempt([&] { refresh(); })) failure = more;
+        if (auto more = attempt([&] { refresh(cancel); })) failure = more;
         last = Clock::now();
         next = last + options.refresh;
       }
@@ -172,9 +174,9 @@ struct ApiKeyChecker::State {
     }
   }
 
-  void refresh() {
+  void refresh(const CancelToken& until) {
     const auto asked = Clock::now();
-    const std::vector<ChainHead> heads = store->heads({"apikey"}, cancel);
+    const std::vector<ChainHead> heads = store->heads({"apikey"}, until);
     for (const std::string& id : take_heads(heads)) read(id);
     const std::lock_guard lock(mutex);
     fresh = asked;
@@ -245,7 +247,8 @@ struct ApiKeyChecker::State {
   // --- on the threads that check ---
 
   // The entry of an id, read; throws when there is none.
-  Entry& find(std::unique_lock<std::mutex>& lock, const std::string& id) {
+  Entry& find(std::unique_lock<std::mutex>& lock, const std::string& id,
+              const CancelToken& caller) {
     require_fresh();
     auto found = entries.find(id);
     if (found != entries.end() && found->second.read()) return found->second;
@@ -260,12 +263,26 @@ struct ApiKeyChecker::State {
     if (now - fresh > options.refresh + kLate) throw_unavailable();
     wanted.insert(id);
     wake.notify_one();
-    const bool done =
-        served.wait_for(lock, kLookUpWait, [&] { return stopping || !wanted.contains(id); });
+    const bool done = wait_served(lock, id, caller);
     found = entries.find(id);
     if (found != entries.end() && found->second.read()) return found->second;
     if (!done || store_error || stopping) throw_unavailable();
     no_such_key();
+  }
+
+  // False when the thread that asks the store hasn't come to it in time.
+  bool wait_served(std::unique_lock<std::mutex>& lock, const std::string& id,
+                   const CancelToken& caller) {
+    const auto until = Clock::now() + kLookUpWait;
+    for (;;) {
+      caller.check();
+      const auto look = caller.can_end() ? Clock::now() + CancelToken::kLook : until;
+      if (served.wait_until(lock, std::min(look, until),
+                            [&] { return stopping || !wanted.contains(id); })) {
+        return true;
+      }
+      if (Clock::now() >= until) return false;
+    }
   }
 
   void require_fresh() const {
@@ -280,9 +297,10 @@ struct ApiKeyChecker::State {
                     (store_error ? std::string(": ") + store_error->what() : std::string()));
   }
 
-  void check(const PresentedApiKey& presented, const ApiKeyRequest& request, ApiKeyAnswer& answer) {
+  void check(const PresentedApiKey& presented, const ApiKeyRequest& request, ApiKeyAnswer& answer,
+             const CancelToken& caller) {
     std::unique_lock lock(mutex);
-    Entry& entry = find(lock, presented.id);
+    Entry& entry = find(lock, presented.id, caller);
     if (entry.refused) throw Error(entry.refused->status(), entry.refused->what());
     const ApiKeyBody& body = entry.body;
     const std::time_t now = std::time(nullptr);
@@ -374,8 +392,9 @@ struct ApiKeyChecker::State {
   std::thread watcher;
 };
 
-ApiKeyChecker::ApiKeyChecker(std::shared_ptr<Store> store, Keyring keys, const Options& options)
-    : state_(std::make_unique<State>(std::move(store), std::move(keys), options)) {
+ApiKeyChecker::ApiKeyChecker(std::shared_ptr<Store> store, Keyring keys, const Options& options,
+                             const CancelToken& cancel)
+    : state_(std::make_unique<State>(std::move(store), std::move(keys), options, cancel)) {
   state_->start();
 }
 
@@ -397,12 +416,12 @@ ApiKeyChecker::State& ApiKeyChecker::state() const {
 }
 
 void ApiKeyChecker::check(std::string_view presented, const ApiKeyRequest& request,
-                          ApiKeyAnswer& answer) {
+                          ApiKeyAnswer& answer, const CancelToken& cancel) {
   State& known = state();
   if (presented.empty()) unauthenticated("this needs an API key");
   const auto key = PresentedApiKey::parse(presented);
   if (!key) no_such_key();
-  known.check(*key, request, answer);
+  known.check(*key, request, answer, cancel);
 }
 
 void ApiKeyChecker::charge(const std::string& id, std::uint64_t bytes) {

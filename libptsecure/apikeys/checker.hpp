@@ -43,13 +43,15 @@ class ApiKeyChecker {
     std::chrono::milliseconds refresh{500};
   };
 
-  // Asks the store once; throws what that throws.
-  ApiKeyChecker(std::shared_ptr<Store> store, Keyring keys, const Options& options);
+  // Asks the store once, which `cancel` may end; throws what that throws.
+  ApiKeyChecker(std::shared_ptr<Store> store, Keyring keys, const Options& options,
+                const CancelToken& cancel = {});
   ~ApiKeyChecker();
 
   // Throws Status::unauthenticated, forbidden, rate_limited, unavailable, closed (after a fork), or
   // what is wrong with the key's records.
-  void check(std::string_view presented, const ApiKeyRequest& request, ApiKeyAnswer& answer);
+  void check(std::string_view presented, const ApiKeyRequest& request, ApiKeyAnswer& answer,
+             const CancelToken& cancel = {});
   void charge(const std::string& id, std::uint64_t bytes);
   // JSON, see pts_apikeys_usage.
   std::string usage() const;

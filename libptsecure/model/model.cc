@@ -91,15 +91,28 @@ Device parse_device(std::string_view text) {
 
 LoadedModel::LoadedModel(std::shared_ptr<const Manifest> manifest,
                          std::shared_ptr<EngineModel> engine)
-    : manifest_(std::move(manifest)),
-      engine_(std::move(engine)),
-      methods_(engine_->description().methods) {
+    : LoadedModel(std::move(manifest), std::make_shared<Shared>(std::move(engine))) {}
+
+LoadedModel::LoadedModel(std::shared_ptr<const Manifest> manifest, std::shared_ptr<Shared> engine)
+    : manifest_(std::move(manifest)), engine_(std::move(engine)), methods_(description().methods) {
   for (MethodSpec& method : methods_) {
     if (method.name != kForward) continue;
     method.inputs = manifest_->inputs;
     method.outputs = manifest_->outputs;
   }
-  metadata_json_ = metadata(*manifest_, engine_->description(), methods_);
+  metadata_json_ = metadata(*manifest_, description(), methods_);
+}
+
+std::unique_lock<std::timed_mutex> LoadedModel::Shared::take_turn(const CancelToken& cancel) {
+  cancel.check();
+  if (!model->description().stateful) return {};
+  std::unique_lock lock(turn, std::defer_lock);
+  if (!cancel.can_end()) {
+    lock.lock();
+  } else {
+    while (!lock.try_lock_for(CancelToken::kLook)) cancel.check();
+  }
+  return lock;
 }
 
 const MethodSpec& LoadedModel::method(std::string_view name) const {
@@ -114,30 +127,36 @@ const MethodSpec& LoadedModel::method(std::string_view name) const {
 }
 
 Value LoadedModel::infer(std::string_view method_name, std::span<const Value> inputs,
-                         std::span<const NamedValue> named) const {
+                         std::span<const NamedValue> named, const CancelToken& cancel) const {
   const MethodSpec& spec = method(method_name);
-  if (named.empty() && inputs_match(spec.inputs, inputs)) return engine_->infer(spec.name, inputs);
-  const std::vector<Value> bound = bind_inputs(spec.inputs, inputs, named);
-  return engine_->infer(spec.name, bound);
+  if (named.empty() && inputs_match(spec.inputs, inputs)) return run(spec.name, inputs, cancel);
+  return run(spec.name, bind_inputs(spec.inputs, inputs, named), cancel);
 }
 
-std::string LoadedModel::infer_json(std::string_view method_name, std::string_view request) const {
+Value LoadedModel::run(const std::string& method_name, std::span<const Value> arguments,
+                       const CancelToken& cancel) const {
+  const auto turn = engine_->take_turn(cancel);
+  return engine_->model->infer(method_name, arguments);
+}
+
+std::string LoadedModel::infer_json(std::string_view method_name, std::string_view request,
+                                    const CancelToken& cancel) const {
   const MethodSpec& spec = method(method_name);
   const V2Request parsed = parse_v2_request(request, spec.inputs);
-  const Value result = infer(method_name, {}, parsed.inputs);
+  const Value result = infer(method_name, {}, parsed.inputs, cancel);
   return v2_response_json(manifest_->name, std::to_string(manifest_->version), parsed.id, result,
                           spec.outputs, parsed.outputs);
 }
 
 V2Response LoadedModel::infer_v2(std::string_view method_name, std::string_view json,
                                  ByteView binary, std::shared_ptr<TensorOwner> owner,
-                                 InferInfo& info) const {
+                                 InferInfo& info, const CancelToken& cancel) const {
   Lap lap;
   const MethodSpec& spec = method(method_name);
   V2Request request = parse_v2_request(json, spec.inputs, {}, binary, std::move(owner));
   info.batch = batch_of(spec.inputs, request.inputs);
   info.decode = lap();
-  const Value result = infer(method_name, {}, request.inputs);
+  const Value result = infer(method_name, {}, request.inputs, cancel);
   info.run = lap();
   request.inputs.clear();
   V2Response response = v2_response(manifest_->name, std::to_string(manifest_->version), request.id,
@@ -147,13 +166,13 @@ V2Response LoadedModel::infer_v2(std::string_view method_name, std::string_view 
 }
 
 std::string LoadedModel::infer_v1(std::string_view method_name, std::string_view json,
-                                  InferInfo& info) const {
+                                  InferInfo& info, const CancelToken& cancel) const {
   Lap lap;
   const MethodSpec& spec = method(method_name);
   V1Request request = parse_v1_request(json, spec.inputs);
   info.batch = batch_of(spec.inputs, request.inputs);
   info.decode = lap();
-  const Value result = infer(method_name, {}, request.inputs);
+  const Value result = infer(method_name, {}, request.inputs, cancel);
   info.run = lap();
   std::string response = v1_response(result, spec.outputs, request.rows);
   info.encode = lap();
@@ -169,8 +188,10 @@ std::string LoadedModel::example_json() const {
   return v2_example_request(manifest_->inputs);
 }
 
-std::shared_ptr<LoadedModel> LoadedModel::fork() const {
-  return std::shared_ptr<LoadedModel>(new LoadedModel(manifest_, engine_->fork()));
+std::shared_ptr<LoadedModel> LoadedModel::fork(const CancelToken& cancel) const {
+  const auto turn = engine_->take_turn(cancel);
+  return std::make_shared<LoadedModel>(manifest_,
+                                       std::shared_ptr<EngineModel>(engine_->model->fork()));
 }
 
 void LoadedModel::warm_up(int runs) const {
@@ -180,15 +201,15 @@ void LoadedModel::warm_up(int runs) const {
     inputs.push_back(zeros(spec));
   }
   const std::unique_ptr<EngineModel> scratch =
-      engine_->description().stateful ? engine_->fork() : nullptr;
-  EngineModel& engine = scratch ? *scratch : *engine_;
+      description().stateful ? engine_->model->fork() : nullptr;
+  EngineModel& engine = scratch ? *scratch : *engine_->model;
   for (int run = 0; run < runs; ++run) engine.infer(std::string(kForward), inputs);
 }
 
 std::shared_ptr<LoadedModel> LoadedModel::with_weights(
     ByteSource& source, bool package, std::shared_ptr<const Manifest> manifest) const {
-  engine_->replace_weights(source, package);
-  return std::make_shared<LoadedModel>(std::move(manifest), engine_);
+  engine_->model->replace_weights(source, package);
+  return std::shared_ptr<LoadedModel>(new LoadedModel(std::move(manifest), engine_));
 }
 
 }  // namespace ptsecure

@@ -25,20 +25,26 @@ using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 class PlainInput {
  public:
   virtual ~PlainInput() = default;
+  // A use begins, which `cancel` may end. Called before anything else is.
+  virtual void begin(const CancelToken& cancel) { static_cast<void>(cancel); }
   virtual std::uint64_t size() const = 0;
   // Fills dst completely with bytes [pos, pos + n) or throws. Thread-safe if concurrent() says so.
   virtual void read(std::uint64_t pos, void* dst, std::size_t n) = 0;
   virtual bool concurrent() const = 0;
   // Throws Status::conflict when what was read may have changed since the beginning.
   virtual void check_unchanged() = 0;
+  // Whether it lies where more than its reader's own machine decides who writes: then it says
+  // nothing about who made it.
+  virtual bool others_may_write() const { return false; }
 };
 
 // A regular file (its size, mtime and inode must stay the same), bytes in memory (borrowed), or a
-// callback `read(pos, dst, n)` that is called from one thread at a time.
+// callback `read(pos, dst, n)` that is called from one thread at a time unless it is concurrent.
 std::unique_ptr<PlainInput> file_input(const std::string& path);
 std::unique_ptr<PlainInput> memory_input(ByteView bytes);
 std::unique_ptr<PlainInput> callback_input(
-    std::uint64_t size, std::function<void(std::uint64_t, void*, std::size_t)> read);
+    std::uint64_t size, std::function<void(std::uint64_t, void*, std::size_t)> read,
+    bool concurrent = false);
 
 // A PlainInput as the engine's byte source (for inspecting before sealing); finish() reads what was
 // deferred. Holds a reference to `input`.

@@ -134,13 +134,14 @@ class MemoryInput final : public PlainInput {
 
 class CallbackInput final : public PlainInput {
  public:
-  CallbackInput(std::uint64_t size, std::function<void(std::uint64_t, void*, std::size_t)> read)
-      : size_(size), read_(std::move(read)) {
+  CallbackInput(std::uint64_t size, std::function<void(std::uint64_t, void*, std::size_t)> read,
+                bool concurrent)
+      : size_(size), read_(std::move(read)), concurrent_(concurrent) {
     if (!read_) throw Error(Status::invalid_argument, "a read callback must be given");
   }
 
   std::uint64_t size() const override { return size_; }
-  bool concurrent() const override { return false; }
+  bool concurrent() const override { return concurrent_; }
   void read(std::uint64_t pos, void* dst, std::size_t n) override {
     check_range(size_, pos, n);
     if (n != 0) read_(pos, dst, n);
@@ -150,6 +151,7 @@ class CallbackInput final : public PlainInput {
  private:
   std::uint64_t size_;
   std::function<void(std::uint64_t, void*, std::size_t)> read_;
+  bool concurrent_;
 };
 
 // Splits what is large over the pool where the input allows it.
@@ -204,8 +206,9 @@ std::unique_ptr<PlainInput> memory_input(ByteView bytes) {
 }
 
 std::unique_ptr<PlainInput> callback_input(
-    std::uint64_t size, std::function<void(std::uint64_t, void*, std::size_t)> read) {
-  return std::make_unique<CallbackInput>(size, std::move(read));
+    std::uint64_t size, std::function<void(std::uint64_t, void*, std::size_t)> read,
+    bool concurrent) {
+  return std::make_unique<CallbackInput>(size, std::move(read), concurrent);
 }
 
 std::unique_ptr<ByteSource> plain_source(PlainInput& input, ThreadPool& pool) {

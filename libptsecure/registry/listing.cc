@@ -36,10 +36,11 @@ std::size_t page_size(std::uint64_t limit) {
 }
 
 // The aliases that don't end with a deletion, as far as can be told without verifying.
-std::vector<std::string> live_aliases(Store& store, const std::string& name) {
-  std::vector<std::string> aliases = store.chains({"alias", name}, {});
+std::vector<std::string> live_aliases(Store& store, const std::string& name,
+                                      const CancelToken& cancel) {
+  std::vector<std::string> aliases = store.chains({"alias", name}, cancel);
   std::erase_if(aliases, [&](const std::string& alias) {
-    const auto last = store.last_record({"alias", name, alias}, ReadConcern::majority, {});
+    const auto last = store.last_record({"alias", name, alias}, ReadConcern::majority, cancel);
     if (!last) return true;
     try {
       const Bytes payload = jws_payload_unverified(last->record);
@@ -53,21 +54,22 @@ std::vector<std::string> live_aliases(Store& store, const std::string& name) {
 
 }  // namespace
 
-std::string Registry::list_json(const std::string& after, std::uint64_t limit) const {
+std::string Registry::list_json(const std::string& after, std::uint64_t limit,
+                                const CancelToken& cancel) const {
   ordered_json out{{"verified", false}, {"models", ordered_json::array()}};
-  for (const ModelRow& model : store_->models(after, page_size(limit), {})) {
+  for (const ModelRow& model : store_->models(after, page_size(limit), cancel)) {
     ordered_json entry{{"name", model.name}};
     entry.update(index_entry(model.newest));
-    entry["aliases"] = live_aliases(*store_, model.name);
+    entry["aliases"] = live_aliases(*store_, model.name, cancel);
     out["models"].push_back(std::move(entry));
   }
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 std::string Registry::list_versions_json(const std::string& name, std::uint64_t before,
-                                         std::uint64_t limit) const {
+                                         std::uint64_t limit, const CancelToken& cancel) const {
   check_name(name, "model name");
-  const auto rows = store_->versions(name, before, page_size(limit), {});
+  const auto rows = store_->versions(name, before, page_size(limit), cancel);
   if (rows.empty() && before == 0) {
     throw Error(Status::not_found, "there is no model '" + name + "' in " + store_->display_uri());
   }
@@ -82,16 +84,16 @@ std::string Registry::list_versions_json(const std::string& name, std::uint64_t 
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-std::string Registry::show_json(std::string_view reference, const Keyring& keys) const {
-  const CancelToken never;
-  const Access access = this->access(keys, never);
+std::string Registry::show_json(std::string_view reference, const Keyring& keys,
+                                const CancelToken& cancel) const {
+  const Access access = this->access(keys, cancel);
   const VerifiedVersion version = resolve(access, Reference::parse(reference));
   ordered_json out = ordered_json::parse(version.json);
   const KeyBody key = read_key(access, version.manifest->own_payload());
   out["signer"] = version.signer;
   out["key_status"] = key_status_name(key.status);
   out["aliases"] = ordered_json::array();
-  for (const AliasInfo& alias : aliases(version.manifest->name, keys, {})) {
+  for (const AliasInfo& alias : aliases(version.manifest->name, keys, cancel)) {
     if (alias.version == version.manifest->version) out["aliases"].push_back(alias.alias);
   }
   return out.dump();

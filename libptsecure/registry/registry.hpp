@@ -23,7 +23,6 @@
 #include "libptsecure/package/payload.hpp"
 #include "libptsecure/package/reference.hpp"
 #include "libptsecure/registry/resolve.hpp"
-#include "libptsecure/store/gridfs.hpp"
 #include "libptsecure/store/store.hpp"
 #include "libptsecure/value/value.hpp"
 
@@ -43,10 +42,11 @@ struct PublishOptions {
   CancelToken cancel;
 };
 
-// Where the JWK of a foreign JWE is: given as JSON, or in the JWE's own GridFS bucket.
-struct JwkPlace {
-  std::string_view json;
-  std::string filename;  // empty = given
+// What opens a foreign JWE, and what must come out.
+struct ImportOptions {
+  std::string_view jwk;                   // JSON, or
+  PlainInput* jwk_input = nullptr;        // where it is read from
+  std::optional<Sha256Digest> plaintext;  // looked at where given
 };
 
 struct OpenOptions {
@@ -162,26 +162,23 @@ class Registry {
   // Publishes what a foreign JWE holds, `text` being its serialisation. It is decrypted to memory,
   // and nothing is done with it before its tag or MAC, and the digest where given, hold. Anybody
   // with the public key can make an asymmetrically wrapped one, so an asymmetric key needs the
-  // digest of the plaintext. `jwk`: JSON.
-  std::uint64_t import_jwe(const std::string& name, PlainInput& text, std::string_view jwk,
-                           const std::optional<Sha256Digest>& plaintext, const Keyring& keys,
-                           const PublishOptions& options) const;
-  // The same of a JWE in GridFS, where its JWK may lie as well; that needs the digest too, because
-  // who can write to that database can have made both.
-  std::uint64_t import_gridfs(const std::string& name, const GridfsName& source,
-                              const JwkPlace& jwk, const std::optional<Sha256Digest>& plaintext,
-                              const Keyring& keys, const PublishOptions& options) const;
+  // digest of the plaintext; so does one that is read from where others may write, who can have
+  // made both.
+  std::uint64_t import_jwe(const std::string& name, PlainInput& text, const ImportOptions& import,
+                           const Keyring& keys, const PublishOptions& options) const;
   // Re-seals a verified version into another store as its next version. Weights that share a
   // program take it along, or share that of options.weights_of there, which must be the same.
   std::uint64_t copy(std::string_view reference, const Keyring& keys, const Registry& target,
                      const Keyring& target_keys, const PublishOptions& options) const;
 
   // Unverified index, as JSON (see pts_store_list and pts_store_list_versions).
-  std::string list_json(const std::string& after, std::uint64_t limit) const;
-  std::string list_versions_json(const std::string& name, std::uint64_t before,
-                                 std::uint64_t limit) const;
+  std::string list_json(const std::string& after, std::uint64_t limit,
+                        const CancelToken& cancel) const;
+  std::string list_versions_json(const std::string& name, std::uint64_t before, std::uint64_t limit,
+                                 const CancelToken& cancel) const;
   // Verified (see pts_store_show).
-  std::string show_json(std::string_view reference, const Keyring& keys) const;
+  std::string show_json(std::string_view reference, const Keyring& keys,
+                        const CancelToken& cancel) const;
 
   // Each is a new signed record of the alias's chain, announced in the log before.
   // Status::conflict when another operator was faster.
@@ -227,9 +224,6 @@ class Registry {
   // Seals `input` as weights for the program of options.weights_of.
   std::uint64_t publish_weights(const std::string& name, PlainInput& input, const Keyring& keys,
                                 const PublishOptions& options) const;
-  std::uint64_t import_with(const std::string& name, PlainInput& text, const Jwk& key,
-                            const std::optional<Sha256Digest>& plaintext, const Keyring& keys,
-                            const PublishOptions& options) const;
   // The program of options.weights_of here, which must be the one that `copied` shares elsewhere.
   SharedProgram shared_program(const Package& copied, const Keyring& keys,
                                const PublishOptions& options) const;

@@ -7,7 +7,7 @@ namespace {
 // Runs checks one after the other, reports each, and remembers the first that failed.
 class Checks {
  public:
-  explicit Checks(const CheckSink& sink) : sink_(sink) {}
+  Checks(const CheckSink& sink, const CancelToken& cancel) : sink_(sink), cancel_(cancel) {}
 
   // True when `check` held. `check` returns one sentence about what it found.
   template <class Check>
@@ -16,7 +16,7 @@ class Checks {
       report(name, Status::ok, check());
       return true;
     } catch (const Error& error) {
-      if (error.status() == Status::cancelled) throw;
+      if (error.status() == Status::cancelled || cancel_.cancelled()) throw;
       if (!first_) first_.emplace(error.status(), name + ": " + error.what());
       report(name, error.status(), error.what());
       return false;
@@ -31,6 +31,7 @@ class Checks {
   }
 
   const CheckSink& sink_;
+  const CancelToken& cancel_;
   std::optional<Error> first_;
 };
 
@@ -50,7 +51,7 @@ std::optional<Error> Registry::verify(std::string_view reference, const Keyring&
                                       const OpenOptions& options, const CheckSink& sink) const {
   const Reference parsed = Reference::parse(reference);
   const CancelToken& cancel = options.cancel;
-  Checks checks(sink);
+  Checks checks(sink, cancel);
   auto state = std::make_unique<Package::State>();
   state->store = store_;
   state->pool = pool_;

@@ -31,6 +31,7 @@ void check_size(DType dtype, const Dims& shape, ByteView raw) {
 Tensor raw_to_tensor(DType dtype, const Dims& shape, ByteView raw,
                      std::shared_ptr<TensorOwner> owner) {
   // Of BOOL the bytes may have to change; an empty tensor needs no memory of anybody's.
+  static_assert(kRawAlignment % dtype_size(DType::complex128) == 0);
   const bool aligned = reinterpret_cast<std::uintptr_t>(raw.data()) % dtype_size(dtype) == 0;
   if (!aligned || dtype == DType::boolean || raw.empty()) return raw_to_tensor(dtype, shape, raw);
   check_size(dtype, shape, raw);

@@ -13,6 +13,10 @@
 // Inference Protocol.
 namespace ptsecure {
 
+// Raw bytes that begin at a multiple of this are used where they lie, of whatever datatype; what an
+// allocation of libtorch's own begins at.
+inline constexpr std::size_t kRawAlignment = 64;
+
 // Status::invalid_input when `raw` isn't exactly as long as the shape says. Bytes of a BOOL tensor
 // other than 0 become 1.
 Tensor raw_to_tensor(DType dtype, const Dims& shape, ByteView raw);
