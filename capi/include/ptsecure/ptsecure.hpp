@@ -15,6 +15,7 @@
 #include "ptsecure/cpp/keyring.hpp"
 #include "ptsecure/cpp/library.hpp"
 #include "ptsecure/cpp/model.hpp"
+#include "ptsecure/cpp/source.hpp"
 #include "ptsecure/cpp/store.hpp"
 #include "ptsecure/cpp/tensor.hpp"
 #include "ptsecure/cpp/value.hpp"

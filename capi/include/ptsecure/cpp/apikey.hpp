@@ -37,7 +37,7 @@ class ApiKeyManager {
  public:
   ApiKeyManager(const Store& store, const Keyring& keys) noexcept : store_(store), keys_(keys) {}
 
-  NewApiKey create(const ApiKeyOptions& options) const {
+  NewApiKey create(const ApiKeyOptions& options, const Call& call = {}) const {
     std::vector<const char*> models;
     models.reserve(options.models.size());
     for (const std::string& model : options.models) models.push_back(model.c_str());
@@ -52,44 +52,44 @@ class ApiKeyManager {
     raw.not_before = options.not_before.count();
     raw.expires = options.expires.count();
     raw.reason = detail::or_null(options.reason);
-    return made([&](pts_bytes** key, char** record, pts_error* error) {
-      return pts_store_create_apikey(store_.get(), &raw, keys_.get(), key, record, error);
+    return made(call, [&](const pts_call* c, pts_bytes** key, char** record, pts_error* error) {
+      return pts_store_create_apikey(store_.get(), keys_.get(), &raw, c, key, record, error);
     });
   }
   NewApiKey rotate(const std::string& id, std::chrono::seconds grace = {},
-                   const std::string& reason = {}) const {
+                   const std::string& reason = {}, const Call& call = {}) const {
     const auto seconds = static_cast<std::uint64_t>(grace.count() < 0 ? 0 : grace.count());
-    return made([&](pts_bytes** key, char** record, pts_error* error) {
+    return made(call, [&](const pts_call* c, pts_bytes** key, char** record, pts_error* error) {
       return pts_store_rotate_apikey(store_.get(), id.c_str(), seconds, detail::or_null(reason),
-                                     keys_.get(), key, record, error);
+                                     keys_.get(), c, key, record, error);
     });
   }
-  void set_state(const std::string& id, const std::string& state,
-                 const std::string& reason = {}) const {
-    detail::run([&](pts_error* error) {
+  void set_state(const std::string& id, const std::string& state, const std::string& reason = {},
+                 const Call& call = {}) const {
+    detail::run(call, [&](const pts_call* raw, pts_error* error) {
       return pts_store_set_apikey_state(store_.get(), id.c_str(), state.c_str(),
-                                        detail::or_null(reason), keys_.get(), error);
+                                        detail::or_null(reason), keys_.get(), raw, error);
     });
   }
   // JSON.
-  std::string show(const std::string& id) const {
-    return detail::text([&](char** out, pts_error* error) {
-      return pts_store_show_apikey(store_.get(), id.c_str(), keys_.get(), out, error);
+  std::string show(const std::string& id, const Call& call = {}) const {
+    return detail::text(call, [&](const pts_call* raw, char** out, pts_error* error) {
+      return pts_store_show_apikey(store_.get(), id.c_str(), keys_.get(), raw, out, error);
     });
   }
-  std::string list() const {
-    return detail::text([&](char** out, pts_error* error) {
-      return pts_store_list_apikeys(store_.get(), keys_.get(), out, error);
+  std::string list(const Call& call = {}) const {
+    return detail::text(call, [&](const pts_call* raw, char** out, pts_error* error) {
+      return pts_store_list_apikeys(store_.get(), keys_.get(), raw, out, error);
     });
   }
 
  private:
-  template <typename Call>
-  static NewApiKey made(Call&& call) {
+  template <typename Function>
+  static NewApiKey made(const Call& call, Function&& function) {
     Bytes key(nullptr);
-    std::string record = detail::text([&](char** out, pts_error* error) {
+    std::string record = detail::text(call, [&](const pts_call* c, char** out, pts_error* error) {
       pts_bytes* raw = nullptr;
-      const pts_status status = call(&raw, out, error);
+      const pts_status status = function(c, &raw, out, error);
       key = Bytes(raw);
       return status;
     });
@@ -99,6 +99,15 @@ class ApiKeyManager {
   const Store& store_;
   const Keyring& keys_;
 };
+
+// The ID in a text that has the form of a key, else empty; see pts_apikey_id.
+inline std::string apikey_id(std::string_view presented) {
+  char id[PTS_APIKEY_ID_SIZE];
+  detail::run([&](pts_error* error) {
+    return pts_apikey_id(presented.data(), presented.size(), id, error);
+  });
+  return id;
+}
 
 struct ApiKeyRequest {
   std::string model;  // empty = no model (infer), all models (admin)
@@ -124,27 +133,31 @@ class ApiKeys {
 
   static ApiKeys open(const Store& store, const Keyring& keys,
                       std::chrono::milliseconds grace = std::chrono::minutes(1),
-                      std::chrono::milliseconds refresh = std::chrono::milliseconds(500)) {
+                      std::chrono::milliseconds refresh = std::chrono::milliseconds(500),
+                      const Call& call = {}) {
     pts_apikeys_options raw = PTS_APIKEYS_OPTIONS_INIT;
     raw.grace_ms = milliseconds(grace);
     raw.refresh_ms = milliseconds(refresh);
-    return detail::make<ApiKeys, pts_apikeys>([&](pts_apikeys** out, pts_error* error) {
-      return pts_apikeys_open(store.get(), keys.get(), &raw, out, error);
-    });
+    return detail::make<ApiKeys, pts_apikeys>(
+        call, [&](const pts_call* c, pts_apikeys** out, pts_error* error) {
+          return pts_apikeys_open(store.get(), keys.get(), &raw, c, out, error);
+        });
   }
 
   // Doesn't throw for a key that is refused: that is an answer like another.
-  ApiKeyResult check(std::string_view presented, const ApiKeyRequest& request = {}) const {
+  ApiKeyResult check(std::string_view presented, const ApiKeyRequest& request = {},
+                     const Call& call = {}) const {
     pts_apikey_request raw = PTS_APIKEY_REQUEST_INIT;
     raw.model = detail::or_null(request.model);
     raw.scope = request.scope;
     raw.uncounted = request.counted ? 0 : 1;
     raw.bytes = request.bytes;
     pts_apikey_result answer = PTS_APIKEY_RESULT_INIT;
+    const detail::RawCall known(call);
     pts_error error;
     ApiKeyResult result;
-    result.status =
-        pts_apikeys_check(get(), presented.data(), presented.size(), &raw, &answer, &error);
+    result.status = pts_apikeys_check(get(), presented.data(), presented.size(), &raw, known.get(),
+                                      &answer, &error);
     if (result.status != PTS_OK) result.message = error.message;
     result.id = answer.id;
     result.owner = answer.owner;

@@ -133,19 +133,24 @@ inline void check(pts_status status, const pts_error& error) {
 }
 
 // Sets up an error, runs `call(&error)` and throws what it says.
-template <typename Call>
-void run(Call&& call) {
+template <typename Function>
+void run(Function&& call) {
   pts_error error;
   check(call(&error), error);
 }
 
-template <typename Call>
-std::string text(Call&& call) {
-  char* raw = nullptr;
-  run([&](pts_error* error) { return call(&raw, error); });
+// The text, and the library's own copy freed.
+inline std::string take_text(char* raw) {
   const auto free_text = [](char* p) { pts_text_destroy(&p); };
   const std::unique_ptr<char, decltype(free_text)> owner(raw, free_text);
   return std::string(raw);
+}
+
+template <typename Function>
+std::string text(Function&& call) {
+  char* raw = nullptr;
+  run([&](pts_error* error) { return call(&raw, error); });
+  return take_text(raw);
 }
 
 // Owns a handle of a type with a function pts_noun_destroy(T**).
@@ -172,8 +177,8 @@ class Handle {
 };
 
 // Runs `call(T** out, pts_error*)` and owns what it makes.
-template <typename H, typename T, typename Call>
-H make(Call&& call) {
+template <typename H, typename T, typename Function>
+H make(Function&& call) {
   T* raw = nullptr;
   run([&](pts_error* error) { return call(&raw, error); });
   return H(raw);

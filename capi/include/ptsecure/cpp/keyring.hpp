@@ -67,9 +67,9 @@ class Keyring {
   pts_keyring* get() const noexcept { return handle_.get(); }
 
  private:
-  template <typename Call>
-  static Keyring make(Call&& call) {
-    return detail::make<Keyring, pts_keyring>(std::forward<Call>(call));
+  template <typename Function>
+  static Keyring make(Function&& call) {
+    return detail::make<Keyring, pts_keyring>(std::forward<Function>(call));
   }
   static pts_keyring_options c_options(const KeyringOptions& options) {
     pts_keyring_options raw = PTS_KEYRING_OPTIONS_INIT;

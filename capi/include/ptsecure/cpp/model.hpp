@@ -33,8 +33,6 @@ struct OpenOptions {
   int warm_up_runs = 0;
   Optimize optimize = Optimize::none;
   std::string torch_dir;
-  const Cancel* cancel = nullptr;
-  Progress progress;
   // What a reference must come up to; see pts_open_options.
   std::string manifest;
   std::uint64_t min_sequence = 0;
@@ -55,6 +53,12 @@ struct InferInfo {
   std::chrono::nanoseconds encode{};
 };
 
+// Where binary inputs of Model::infer_v2 are never copied for their alignment, see
+// pts_infer_alignment.
+inline std::size_t infer_alignment() noexcept {
+  return pts_infer_alignment();
+}
+
 namespace detail {
 
 using LogFunction = std::function<void(std::int32_t level, std::string_view message)>;
@@ -67,9 +71,11 @@ inline pts_open_options c_options(const OpenOptions& options) {
   raw.warm_up_runs = options.warm_up_runs;
   raw.optimize = static_cast<std::int32_t>(options.optimize);
   raw.torch_dir = or_null(options.torch_dir);
-  raw.cancel = options.cancel == nullptr ? nullptr : options.cancel->get();
   raw.manifest = or_null(options.manifest);
   raw.min_sequence = options.min_sequence;
+  if (options.max_age.count() < 0) {
+    throw Error(PTS_INVALID_ARGUMENT, "max_age must not be negative; 0 = any age");
+  }
   raw.max_age_s = static_cast<std::uint64_t>(options.max_age.count());
   return raw;
 }
@@ -96,9 +102,10 @@ class Model {
   template <typename... Inputs>
   Value operator()(const Inputs&... inputs) const {
     const std::array<const pts_value*, sizeof...(Inputs)> raw{inputs.get()...};
-    return infer(raw.data(), raw.size(), nullptr);
+    return infer(raw.data(), raw.size(), nullptr, Call());
   }
-  Value infer(const std::vector<ValueView>& inputs, const InferOptions& options = {}) const {
+  Value infer(const std::vector<ValueView>& inputs, const InferOptions& options = {},
+              const Call& call = {}) const {
     std::vector<const pts_value*> raw;
     raw.reserve(inputs.size());
     for (const ValueView& input : inputs) raw.push_back(input.get());
@@ -111,45 +118,45 @@ class Model {
     pts_infer_options c_options = PTS_INFER_OPTIONS_INIT;
     c_options.method = detail::or_null(options.method);
     c_options.input_names = names.empty() ? nullptr : names.data();
-    return infer(raw.data(), raw.size(), &c_options);
+    return infer(raw.data(), raw.size(), &c_options, call);
   }
   // V2 JSON in and out.
-  std::string infer_json(std::string_view request, const std::string& method = {}) const {
+  std::string infer_json(std::string_view request, const std::string& method = {},
+                         const Call& call = {}) const {
     pts_infer_options options = PTS_INFER_OPTIONS_INIT;
     options.method = detail::or_null(method);
-    return detail::text([&](char** out, pts_error* error) {
-      return pts_model_infer_json(get(), request.data(), request.size(), &options, out, error);
+    return detail::text(call, [&](const pts_call* raw, char** out, pts_error* error) {
+      return pts_model_infer_json(get(), request.data(), request.size(), &options, raw, out, error);
     });
   }
   // A V2 request with the binary tensor extension, see pts_model_infer_v2. With an `owner` binary
   // inputs may lie in `body` itself, which the owner keeps alive.
   Bytes infer_v2(void* body, std::size_t size, std::size_t json_size,
                  std::shared_ptr<const void> owner = nullptr, InferInfo* info = nullptr,
-                 const std::string& method = {}) const {
+                 const std::string& method = {}, const Call& call = {}) const {
     pts_infer_options options = PTS_INFER_OPTIONS_INIT;
     options.method = detail::or_null(method);
     pts_infer_info raw = PTS_INFER_INFO_INIT;
     auto loan = owner ? std::make_unique<BodyOwner>(std::move(owner)) : nullptr;
     const pts_release_fn release = loan ? &give_back : nullptr;
-    pts_bytes* out = nullptr;
-    detail::run([&](pts_error* error) {
-      return pts_model_infer_v2(get(), body, size, json_size, &options, &out, &raw, release,
-                                loan.release(), error);
-    });
-    Bytes response(out);
+    Bytes response = detail::make<Bytes, pts_bytes>(
+        call, [&](const pts_call* c, pts_bytes** out, pts_error* error) {
+          return pts_model_infer_v2(get(), body, size, json_size, &options, c, out, &raw, release,
+                                    loan.release(), error);
+        });
     if (info != nullptr) *info = info_of(raw);
     return response;
   }
   // A KServe V1 request, see pts_model_infer_v1.
   std::string infer_v1(std::string_view request, InferInfo* info = nullptr,
-                       const std::string& method = {}) const {
+                       const std::string& method = {}, const Call& call = {}) const {
     pts_infer_options options = PTS_INFER_OPTIONS_INIT;
     options.method = detail::or_null(method);
     pts_infer_info raw = PTS_INFER_INFO_INIT;
     // A view of nothing has no data, which isn't what NULL means there.
     const char* data = request.empty() ? "" : request.data();
-    std::string response = detail::text([&](char** out, pts_error* error) {
-      return pts_model_infer_v1(get(), data, request.size(), &options, out, &raw, error);
+    std::string response = detail::text(call, [&](const pts_call* c, char** out, pts_error* error) {
+      return pts_model_infer_v1(get(), data, request.size(), &options, c, out, &raw, error);
     });
     if (info != nullptr) *info = info_of(raw);
     return response;
@@ -163,9 +170,11 @@ class Model {
     });
   }
   // Shares the weights, owns its state.
-  Model fork() const {
+  Model fork(const Call& call = {}) const {
     pts_model* out = nullptr;
-    detail::run([&](pts_error* error) { return pts_model_fork(get(), &out, error); });
+    detail::run(call, [&](const pts_call* raw, pts_error* error) {
+      return pts_model_fork(get(), raw, &out, error);
+    });
     return Model(out, log_);
   }
   pts_model* get() const noexcept { return handle_.get(); }
@@ -180,11 +189,12 @@ class Model {
   }
   static void give_back(void* user) { delete static_cast<BodyOwner*>(user); }
 
-  Value infer(const pts_value* const* inputs, std::size_t count,
-              const pts_infer_options* options) const {
-    return detail::make<Value, pts_value>([&](pts_value** out, pts_error* error) {
-      return pts_model_infer(get(), inputs, count, options, out, error);
-    });
+  Value infer(const pts_value* const* inputs, std::size_t count, const pts_infer_options* options,
+              const Call& call) const {
+    return detail::make<Value, pts_value>(
+        call, [&](const pts_call* raw, pts_value** out, pts_error* error) {
+          return pts_model_infer(get(), inputs, count, options, raw, out, error);
+        });
   }
 
   std::shared_ptr<const detail::LogFunction> log_;  // outlives the handle
@@ -208,54 +218,60 @@ class Package {
         [&](char** out, pts_error* error) { return pts_package_example(get(), out, error); });
   }
 
-  Bytes decrypt(const OpenOptions& options = {}) const {
-    pts_bytes* out = nullptr;
-    run(options, [&](const pts_open_options& raw, detail::Callbacks& callbacks, pts_error* error) {
-      return pts_package_decrypt(get(), &raw, &out, callbacks.progress_fn(), &callbacks, error);
-    });
-    return Bytes(out);
+  Bytes decrypt(const OpenOptions& options = {}, const Call& call = {}) const {
+    const pts_open_options raw = detail::c_options(options);
+    return detail::make<Bytes, pts_bytes>(
+        call, [&](const pts_call* c, pts_bytes** out, pts_error* error) {
+          return pts_package_decrypt(get(), &raw, c, out, error);
+        });
   }
   // The plaintext in order; each segment was authenticated, but only a normal return says that all
-  // came. `options.progress` isn't called.
-  void stream(std::function<void(const void* data, std::size_t size)> sink,
-              const OpenOptions& options = {}) const {
-    run(options, [&](const pts_open_options& raw, detail::Callbacks& callbacks, pts_error* error) {
-      callbacks.sink = std::move(sink);
-      return pts_package_stream(get(), &raw, &detail::Callbacks::on_sink, &callbacks, error);
+  // came.
+  void stream(const std::function<void(const void* data, std::size_t size)>& sink,
+              const OpenOptions& options = {}, const Call& call = {}) const {
+    const pts_open_options raw = detail::c_options(options);
+    detail::RawCall known(call);
+    Sink receiver{sink, known};
+    detail::run(known, [&](const pts_call* c, pts_error* error) {
+      return pts_package_stream(get(), &raw, c, &Sink::on_bytes, &receiver, error);
     });
   }
-  void export_to(const std::string& folder, const OpenOptions& options = {}) const {
-    run(options, [&](const pts_open_options& raw, detail::Callbacks& callbacks, pts_error* error) {
-      return pts_package_export(get(), folder.c_str(), &raw, callbacks.progress_fn(), &callbacks,
-                                error);
+  void export_to(const std::string& folder, const OpenOptions& options = {},
+                 const Call& call = {}) const {
+    const pts_open_options raw = detail::c_options(options);
+    detail::run(call, [&](const pts_call* c, pts_error* error) {
+      return pts_package_export(get(), folder.c_str(), &raw, c, error);
     });
   }
-  Model load(const OpenOptions& options = {}) const {
+  Model load(const OpenOptions& options = {}, const Call& call = {}) const {
+    const pts_open_options raw = detail::c_options(options);
     pts_model* out = nullptr;
-    run(options, [&](const pts_open_options& raw, detail::Callbacks& callbacks, pts_error* error) {
-      return pts_package_load(get(), &raw, &out, callbacks.progress_fn(), &callbacks, error);
+    detail::run(call, [&](const pts_call* c, pts_error* error) {
+      return pts_package_load(get(), &raw, c, &out, error);
     });
     return Model(out, log_);
   }
   // Puts this version's weights under the program of a model that is open (see pts_package_swap).
-  Model swap(const Model& running, const OpenOptions& options = {}) const {
+  Model swap(const Model& running, const OpenOptions& options = {}, const Call& call = {}) const {
+    const pts_open_options raw = detail::c_options(options);
     pts_model* out = nullptr;
-    run(options, [&](const pts_open_options& raw, detail::Callbacks& callbacks, pts_error* error) {
-      return pts_package_swap(get(), running.get(), &raw, &out, callbacks.progress_fn(), &callbacks,
-                              error);
+    detail::run(call, [&](const pts_call* c, pts_error* error) {
+      return pts_package_swap(get(), running.get(), &raw, c, &out, error);
     });
     return Model(out, log_);
   }
   pts_package* get() const noexcept { return handle_.get(); }
 
  private:
-  template <typename Call>
-  static void run(const OpenOptions& options, Call&& call) {
-    const pts_open_options raw = detail::c_options(options);
-    detail::Callbacks callbacks;
-    callbacks.progress = options.progress;
-    detail::run_with(callbacks, [&](pts_error* error) { return call(raw, callbacks, error); });
-  }
+  struct Sink {
+    const std::function<void(const void*, std::size_t)>& function;
+    detail::Carrier& carrier;
+
+    static std::int32_t on_bytes(void* user, const void* data, std::size_t size) {
+      const auto& self = *static_cast<const Sink*>(user);
+      return self.carrier.guard([&] { self.function(data, size); });
+    }
+  };
 
   std::shared_ptr<const detail::LogFunction> log_;
   detail::Handle<pts_package, pts_package_destroy> handle_;

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,6 +16,7 @@
 
 #include "ptsecure/cpp/keyring.hpp"
 #include "ptsecure/cpp/model.hpp"
+#include "ptsecure/cpp/source.hpp"
 
 namespace pts {
 
@@ -53,17 +54,14 @@ struct PublishOptions {
   std::string sample_json;        // the same as a V2 JSON request
   std::string weights_of;         // publish weights for the program of this reference
   std::string torch_dir;
-  const Cancel* cancel = nullptr;
-  Progress progress;
 };
 
-// A file in GridFS: by `filename`, the newest of that name, or by `id`. See pts_gridfs_file.
-struct GridfsFile {
-  std::string uri;
-  std::string bucket = "fs";
-  std::string filename;
-  std::string id;
-  std::string jwk_filename;  // of its JWK in the same bucket; empty = the JWK is given
+// What opens a foreign JWE: its key by one of the first two, and the digest of what must come out.
+// See pts_import_options.
+struct ImportOptions {
+  std::string_view jwk;                // JSON, borrowed during the call
+  const Source* jwk_source = nullptr;  // likewise
+  std::string sha256;                  // 64 hex digits; empty = not checked
 };
 
 class Store {
@@ -89,212 +87,170 @@ class Store {
     return store;
   }
 
+  // Without credentials and options.
+  std::string uri() const { return pts_store_uri(get()); }
   // JSON, see pts_store_describe, pts_store_list and pts_store_list_versions.
-  std::string describe() const {
-    return detail::text(
-        [&](char** out, pts_error* error) { return pts_store_describe(get(), out, error); });
+  std::string describe(const Call& call = {}) const {
+    return detail::text(call, [&](const pts_call* raw, char** out, pts_error* error) {
+      return pts_store_describe(get(), raw, out, error);
+    });
   }
-  std::string list(const std::string& after = {}, std::uint64_t limit = 0) const {
-    return detail::text([&](char** out, pts_error* error) {
-      return pts_store_list(get(), detail::or_null(after), limit, out, error);
+  std::string list(const std::string& after = {}, std::uint64_t limit = 0,
+                   const Call& call = {}) const {
+    return detail::text(call, [&](const pts_call* raw, char** out, pts_error* error) {
+      return pts_store_list(get(), detail::or_null(after), limit, raw, out, error);
     });
   }
   std::string list_versions(const std::string& name, std::uint64_t before = 0,
-                            std::uint64_t limit = 0) const {
-    return detail::text([&](char** out, pts_error* error) {
-      return pts_store_list_versions(get(), name.c_str(), before, limit, out, error);
+                            std::uint64_t limit = 0, const Call& call = {}) const {
+    return detail::text(call, [&](const pts_call* raw, char** out, pts_error* error) {
+      return pts_store_list_versions(get(), name.c_str(), before, limit, raw, out, error);
     });
   }
 
-  std::uint64_t publish_file(const std::string& name, const std::string& path, const Keyring& keys,
-                             const PublishOptions& options = {}) const {
-    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
-                                detail::Callbacks& callbacks, pts_error* error) {
-      return pts_store_publish_file(get(), name.c_str(), path.c_str(), keys.get(), &raw, version,
-                                    callbacks.progress_fn(), &callbacks, error);
-    });
+  // Returns the new version.
+  std::uint64_t publish(const std::string& name, const Source& source, const Keyring& keys,
+                        const PublishOptions& options = {}, const Call& call = {}) const {
+    return publish_with(options, call, {&source},
+                        [&](const pts_publish_options& raw, const pts_call* c,
+                            std::uint64_t* version, pts_error* error) {
+                          return pts_store_publish(get(), name.c_str(), source.get(), keys.get(),
+                                                   &raw, c, version, error);
+                        });
   }
-  std::uint64_t publish_bytes(const std::string& name, const void* data, std::size_t size,
-                              const Keyring& keys, const PublishOptions& options = {}) const {
-    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
-                                detail::Callbacks& callbacks, pts_error* error) {
-      return pts_store_publish_bytes(get(), name.c_str(), data, size, keys.get(), &raw, version,
-                                     callbacks.progress_fn(), &callbacks, error);
-    });
-  }
-  // `read(position, data, size)` fills data; see pts_read_fn for its threads.
-  std::uint64_t publish_read(const std::string& name, std::uint64_t size,
-                             std::function<void(std::uint64_t, void*, std::size_t)> read,
-                             const Keyring& keys, const PublishOptions& options = {}) const {
-    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
-                                detail::Callbacks& callbacks, pts_error* error) {
-      callbacks.read = std::move(read);
-      return pts_store_publish_read(get(), name.c_str(), size, keys.get(), &raw, version,
-                                    &detail::Callbacks::on_read, callbacks.progress_fn(),
-                                    &callbacks, error);
-    });
-  }
-  // The model that a JWE holds, opened by `jwk` (JSON); see pts_store_import_file.
-  std::uint64_t import_file(const std::string& name, const std::string& path,
-                            const std::string& jwk, const std::string& sha256, const Keyring& keys,
-                            const PublishOptions& options = {}) const {
-    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
-                                detail::Callbacks& callbacks, pts_error* error) {
-      return pts_store_import_file(get(), name.c_str(), path.c_str(), jwk.c_str(), jwk.size(),
-                                   detail::or_null(sha256), keys.get(), &raw, version,
-                                   callbacks.progress_fn(), &callbacks, error);
-    });
-  }
-  std::uint64_t import_read(const std::string& name, std::uint64_t size,
-                            std::function<void(std::uint64_t, void*, std::size_t)> read,
-                            const std::string& jwk, const std::string& sha256, const Keyring& keys,
-                            const PublishOptions& options = {}) const {
-    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
-                                detail::Callbacks& callbacks, pts_error* error) {
-      callbacks.read = std::move(read);
-      return pts_store_import_read(
-          get(), name.c_str(), size, jwk.c_str(), jwk.size(), detail::or_null(sha256), keys.get(),
-          &raw, version, &detail::Callbacks::on_read, callbacks.progress_fn(), &callbacks, error);
-    });
-  }
-  // `jwk` empty: file.jwk_filename names it; see pts_store_import_gridfs.
-  std::uint64_t import_gridfs(const std::string& name, const GridfsFile& file,
-                              const std::string& jwk, const std::string& sha256,
-                              const Keyring& keys, const PublishOptions& options = {}) const {
-    pts_gridfs_file source = PTS_GRIDFS_FILE_INIT;
-    source.uri = file.uri.c_str();
-    source.bucket = file.bucket.c_str();
-    source.filename = detail::or_null(file.filename);
-    source.id = detail::or_null(file.id);
-    source.jwk_filename = detail::or_null(file.jwk_filename);
-    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
-                                detail::Callbacks& callbacks, pts_error* error) {
-      return pts_store_import_gridfs(get(), name.c_str(), &source, detail::or_null(jwk), jwk.size(),
-                                     detail::or_null(sha256), keys.get(), &raw, version,
-                                     callbacks.progress_fn(), &callbacks, error);
-    });
+  // The model that a JWE holds, see pts_store_import.
+  std::uint64_t import_jwe(const std::string& name, const Source& source, const Keyring& keys,
+                           const ImportOptions& import_options, const PublishOptions& options = {},
+                           const Call& call = {}) const {
+    pts_import_options from = PTS_IMPORT_OPTIONS_INIT;
+    from.jwk = import_options.jwk.empty() ? nullptr : import_options.jwk.data();
+    from.jwk_size = import_options.jwk.size();
+    const Source* const jwk_source = import_options.jwk_source;
+    from.jwk_source = jwk_source == nullptr ? nullptr : jwk_source->get();
+    from.sha256 = detail::or_null(import_options.sha256);
+    return publish_with(options, call, {&source, jwk_source},
+                        [&](const pts_publish_options& raw, const pts_call* c,
+                            std::uint64_t* version, pts_error* error) {
+                          return pts_store_import(get(), name.c_str(), source.get(), keys.get(),
+                                                  &from, &raw, c, version, error);
+                        });
   }
   std::uint64_t copy(const std::string& reference, const Keyring& keys, const Store& target,
-                     const Keyring& target_keys, const PublishOptions& options = {}) const {
-    return publish(options, [&](const pts_publish_options& raw, std::uint64_t* version,
-                                detail::Callbacks& callbacks, pts_error* error) {
-      return pts_store_copy(get(), reference.c_str(), keys.get(), target.get(), target_keys.get(),
-                            &raw, version, callbacks.progress_fn(), &callbacks, error);
-    });
+                     const Keyring& target_keys, const PublishOptions& options = {},
+                     const Call& call = {}) const {
+    return publish_with(options, call, {},
+                        [&](const pts_publish_options& raw, const pts_call* c,
+                            std::uint64_t* version, pts_error* error) {
+                          return pts_store_copy(get(), reference.c_str(), keys.get(), target.get(),
+                                                target_keys.get(), &raw, c, version, error);
+                        });
   }
 
   void set_alias(const std::string& name, const std::string& alias, std::uint64_t version,
-                 const Keyring& keys, const std::string& reason = {}) const {
-    detail::run([&](pts_error* error) {
+                 const Keyring& keys, const std::string& reason = {}, const Call& call = {}) const {
+    detail::run(call, [&](const pts_call* raw, pts_error* error) {
       return pts_store_set_alias(get(), name.c_str(), alias.c_str(), version,
-                                 detail::or_null(reason), keys.get(), error);
+                                 detail::or_null(reason), keys.get(), raw, error);
     });
   }
   // Returns the version it points at now.
   std::uint64_t rollback_alias(const std::string& name, const std::string& alias,
                                const Keyring& keys, std::uint64_t version = 0,
-                               const std::string& reason = {}) const {
+                               const std::string& reason = {}, const Call& call = {}) const {
     std::uint64_t now = 0;
-    detail::run([&](pts_error* error) {
+    detail::run(call, [&](const pts_call* raw, pts_error* error) {
       return pts_store_rollback_alias(get(), name.c_str(), detail::or_null(alias), version,
-                                      detail::or_null(reason), keys.get(), &now, error);
+                                      detail::or_null(reason), keys.get(), raw, &now, error);
     });
     return now;
   }
   void delete_alias(const std::string& name, const std::string& alias, const Keyring& keys,
-                    const std::string& reason = {}) const {
-    detail::run([&](pts_error* error) {
+                    const std::string& reason = {}, const Call& call = {}) const {
+    detail::run(call, [&](const pts_call* raw, pts_error* error) {
       return pts_store_delete_alias(get(), name.c_str(), alias.c_str(), detail::or_null(reason),
-                                    keys.get(), error);
+                                    keys.get(), raw, error);
     });
   }
   // JSON.
-  std::string show_alias(const std::string& name, const std::string& alias,
-                         const Keyring& keys) const {
-    return detail::text([&](char** out, pts_error* error) {
-      return pts_store_show_alias(get(), name.c_str(), alias.c_str(), keys.get(), out, error);
+  std::string list_aliases(const std::string& name, const Keyring& keys,
+                           const Call& call = {}) const {
+    return detail::text(call, [&](const pts_call* raw, char** out, pts_error* error) {
+      return pts_store_list_aliases(get(), name.c_str(), keys.get(), raw, out, error);
     });
   }
-  std::string alias_history(const std::string& name, const std::string& alias,
-                            const Keyring& keys) const {
-    return detail::text([&](char** out, pts_error* error) {
-      return pts_store_alias_history(get(), name.c_str(), alias.c_str(), keys.get(), out, error);
+  std::string show_alias(const std::string& name, const std::string& alias, const Keyring& keys,
+                         const Call& call = {}) const {
+    return detail::text(call, [&](const pts_call* raw, char** out, pts_error* error) {
+      return pts_store_show_alias(get(), name.c_str(), alias.c_str(), keys.get(), raw, out, error);
     });
   }
-  std::string log(const Keyring& keys, std::uint64_t first = 1, std::uint64_t limit = 0) const {
-    return detail::text([&](char** out, pts_error* error) {
-      return pts_store_log(get(), keys.get(), first, limit, out, error);
-    });
-  }
-  // Throws for the first finding that isn't PTS_OK, after all were made; `check` hears of each.
-  void verify_log(
-      const Keyring& keys,
-      std::function<void(const char* check, pts_status status, const char* detail)> check = {},
-      const std::string& head = {}, const Cancel* cancel = nullptr) const {
-    detail::Callbacks callbacks;
-    callbacks.check = std::move(check);
-    detail::run_with(callbacks, [&](pts_error* error) {
-      return pts_store_verify_log(
-          get(), keys.get(), detail::or_null(head), cancel == nullptr ? nullptr : cancel->get(),
-          callbacks.check ? &detail::Callbacks::on_check : nullptr, &callbacks, error);
-    });
-  }
-  // JSON.
-  std::string list_aliases(const std::string& name, const Keyring& keys) const {
-    return detail::text([&](char** out, pts_error* error) {
-      return pts_store_list_aliases(get(), name.c_str(), keys.get(), out, error);
+  std::string alias_history(const std::string& name, const std::string& alias, const Keyring& keys,
+                            const Call& call = {}) const {
+    return detail::text(call, [&](const pts_call* raw, char** out, pts_error* error) {
+      return pts_store_alias_history(get(), name.c_str(), alias.c_str(), keys.get(), raw, out,
+                                     error);
     });
   }
   void set_key_status(const std::string& reference, const std::string& status, const Keyring& keys,
-                      const std::string& reason = {}) const {
-    detail::run([&](pts_error* error) {
+                      const std::string& reason = {}, const Call& call = {}) const {
+    detail::run(call, [&](const pts_call* raw, pts_error* error) {
       return pts_store_set_key_status(get(), reference.c_str(), status.c_str(),
-                                      detail::or_null(reason), keys.get(), error);
+                                      detail::or_null(reason), keys.get(), raw, error);
+    });
+  }
+  // JSON.
+  std::string log(const Keyring& keys, std::uint64_t first = 1, std::uint64_t limit = 0,
+                  const Call& call = {}) const {
+    return detail::text(call, [&](const pts_call* raw, char** out, pts_error* error) {
+      return pts_store_log(get(), keys.get(), first, limit, raw, out, error);
+    });
+  }
+  // Throws for the first finding that isn't PTS_OK, after all were made; `check` hears of each.
+  void verify_log(const Keyring& keys, const CheckFunction& check = {},
+                  const std::string& head = {}, const Call& call = {}) const {
+    detail::RawCall known(call);
+    detail::RawCheck findings{check, known};
+    detail::run(known, [&](const pts_call* raw, pts_error* error) {
+      return pts_store_verify_log(get(), keys.get(), detail::or_null(head), raw, findings.get(),
+                                  &findings, error);
     });
   }
 
-  Package fetch(const std::string& reference, const Keyring& keys,
-                const OpenOptions& options = {}) const {
-    const pts_open_options raw = detail::c_options(options);
+  Package fetch(const std::string& reference, const Keyring& keys, const OpenOptions& options = {},
+                const Call& call = {}) const {
+    const pts_open_options opening = detail::c_options(options);
     pts_package* out = nullptr;
-    detail::run([&](pts_error* error) {
-      return pts_store_fetch(get(), reference.c_str(), keys.get(), &raw, &out, error);
+    detail::run(call, [&](const pts_call* raw, pts_error* error) {
+      return pts_store_fetch(get(), reference.c_str(), keys.get(), &opening, raw, &out, error);
     });
     return Package(out, log_);
   }
   // Fetch, verify, decrypt and load as one pipeline.
-  Model load(const std::string& reference, const Keyring& keys,
-             const OpenOptions& options = {}) const {
-    const pts_open_options raw = detail::c_options(options);
-    detail::Callbacks callbacks;
-    callbacks.progress = options.progress;
+  Model load(const std::string& reference, const Keyring& keys, const OpenOptions& options = {},
+             const Call& call = {}) const {
+    const pts_open_options opening = detail::c_options(options);
     pts_model* out = nullptr;
-    detail::run_with(callbacks, [&](pts_error* error) {
-      return pts_model_open(get(), reference.c_str(), keys.get(), &raw, &out,
-                            callbacks.progress_fn(), &callbacks, error);
+    detail::run(call, [&](const pts_call* raw, pts_error* error) {
+      return pts_model_open(get(), reference.c_str(), keys.get(), &opening, raw, &out, error);
     });
     return Model(out, log_);
   }
 
   // Throws for the first failed check after all were made; `check` hears of each.
-  void verify(
-      const std::string& reference, const Keyring& keys,
-      std::function<void(const char* check, pts_status status, const char* detail)> check = {},
-      const OpenOptions& options = {}) const {
-    const pts_open_options raw = detail::c_options(options);
-    detail::Callbacks callbacks;
-    callbacks.progress = options.progress;
-    callbacks.check = std::move(check);
-    detail::run_with(callbacks, [&](pts_error* error) {
-      return pts_store_verify(get(), reference.c_str(), keys.get(), &raw,
-                              callbacks.check ? &detail::Callbacks::on_check : nullptr,
-                              callbacks.progress_fn(), &callbacks, error);
+  void verify(const std::string& reference, const Keyring& keys, const CheckFunction& check = {},
+              const OpenOptions& options = {}, const Call& call = {}) const {
+    const pts_open_options opening = detail::c_options(options);
+    detail::RawCall known(call);
+    detail::RawCheck findings{check, known};
+    detail::run(known, [&](const pts_call* raw, pts_error* error) {
+      return pts_store_verify(get(), reference.c_str(), keys.get(), &opening, raw, findings.get(),
+                              &findings, error);
     });
   }
   // JSON, verified.
-  std::string show(const std::string& reference, const Keyring& keys) const {
-    return detail::text([&](char** out, pts_error* error) {
-      return pts_store_show(get(), reference.c_str(), keys.get(), out, error);
+  std::string show(const std::string& reference, const Keyring& keys, const Call& call = {}) const {
+    return detail::text(call, [&](const pts_call* raw, char** out, pts_error* error) {
+      return pts_store_show(get(), reference.c_str(), keys.get(), raw, out, error);
     });
   }
   pts_store* get() const noexcept { return handle_.get(); }
@@ -311,8 +267,12 @@ class Store {
     }
   }
 
-  template <typename Call>
-  static std::uint64_t publish(const PublishOptions& options, Call&& call) {
+  // Runs `function` and throws what it says, or what was thrown by the call's progress or by a
+  // source's read (a source may be null).
+  template <typename Function>
+  static std::uint64_t publish_with(const PublishOptions& options, const Call& call,
+                                    std::initializer_list<const Source*> sources,
+                                    Function&& function) {
     std::vector<const char*> keys;
     std::vector<const char*> values;
     for (const auto& [key, value] : options.labels) {
@@ -334,15 +294,16 @@ class Store {
     raw.sample_json = detail::or_null(options.sample_json);
     raw.weights_of = detail::or_null(options.weights_of);
     raw.torch_dir = detail::or_null(options.torch_dir);
-    raw.cancel = options.cancel == nullptr ? nullptr : options.cancel->get();
 
-    detail::Callbacks callbacks;
-    callbacks.progress = options.progress;
+    detail::RawCall known(call);
     std::uint64_t version = 0;
     pts_error error;
-    const pts_status status = call(raw, &version, callbacks, &error);
+    const pts_status status = function(raw, known.get(), &version, &error);
     if (status != PTS_OK && version != 0) throw AliasNotSet(status, error.message, version);
-    callbacks.finish(status, error);
+    for (const Source* source : sources) {
+      if (status != PTS_OK && source != nullptr) source->thrown_->rethrow();
+    }
+    known.finish(status, error);
     return version;
   }
 

@@ -189,9 +189,9 @@ class Value : public ValueView {
   pts_value* release() noexcept { return const_cast<pts_value*>(std::exchange(value_, nullptr)); }
 
  private:
-  template <typename Call>
-  static Value make(Call&& call) {
-    return detail::make<Value, pts_value>(std::forward<Call>(call));
+  template <typename Function>
+  static Value make(Function&& call) {
+    return detail::make<Value, pts_value>(std::forward<Function>(call));
   }
   template <typename T>
   static pts_tensor describe(T* data, const std::vector<std::int64_t>& shape) {
