@@ -32,9 +32,11 @@ std::atomic<bool> libtorch_before_fork{false};
     nullptr, [] { fork_count.fetch_add(1, std::memory_order_relaxed); });
 
 std::string features() {
-  // The engine that runs each, or null.
-  const nlohmann::ordered_json formats = {
-      {kTorchScript, "torch"}, {kAotInductor, "torch"}, {kOpaque, nullptr}};
+  nlohmann::ordered_json formats;
+  for (const Format& format : known_formats()) {
+    auto& engine = formats[std::string(format.name)];
+    if (!format.engine.empty()) engine = format.engine;
+  }
   nlohmann::ordered_json stores = {"directory"};
 #if PTSECURE_WITH_MONGODB
   stores.push_back("mongodb");

@@ -1,6 +1,7 @@
 #include "libptsecure/package/manifest.hpp"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -279,11 +280,33 @@ const PayloadEntry& Manifest::payload(std::string_view role) const {
 
 bool Manifest::shares_program() const {
   return std::any_of(payloads.begin(), payloads.end(),
-                     [](const PayloadEntry& entry) { return entry.role == "weights"; });
+                     [](const PayloadEntry& entry) { return entry.role == kWeightsRole; });
 }
 
 const PayloadEntry& Manifest::own_payload() const {
-  return payload(shares_program() ? "weights" : "model");
+  return payload(shares_program() ? kWeightsRole : kModelRole);
+}
+
+std::span<const Format> known_formats() noexcept {
+  static constexpr std::array kFormats{Format{kTorchScript, "torch"}, Format{kAotInductor, "torch"},
+                                       Format{kOpaque, ""}};
+  return kFormats;
+}
+
+const Format* find_format(std::string_view name) noexcept {
+  const auto formats = known_formats();
+  const auto found = std::find_if(formats.begin(), formats.end(),
+                                  [name](const Format& format) { return format.name == name; });
+  return found == formats.end() ? nullptr : &*found;
+}
+
+std::string format_names(bool runnable_only) {
+  std::string names;
+  for (const Format& format : known_formats()) {
+    if (runnable_only && format.engine.empty()) continue;
+    names += (names.empty() ? "" : ", ") + std::string(format.name);
+  }
+  return names;
 }
 
 std::string associated_data(std::string_view name, std::uint64_t version) {

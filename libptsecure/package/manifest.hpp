@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <ctime>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,15 +13,31 @@
 
 namespace ptsecure {
 
-// Formats of a model.
+// Formats of a model. A manifest may name another one: such a version is there to be listed,
+// verified, exported and decrypted like any other, but nothing here runs it.
 inline constexpr std::string_view kTorchScript = "torchscript";
 inline constexpr std::string_view kAotInductor = "aotinductor";
-inline constexpr std::string_view kOpaque = "opaque";  // any bytes; can't be run
+inline constexpr std::string_view kOpaque = "opaque";
+
+struct Format {
+  std::string_view name;
+  std::string_view engine;  // which runs it; empty = none, its versions hold bytes
+};
+// Those that can be published.
+std::span<const Format> known_formats() noexcept;
+// Null for one that isn't known here.
+const Format* find_format(std::string_view name) noexcept;
+// "torchscript, aotinductor"; those that an engine runs, or all.
+std::string format_names(bool runnable_only);
+
+// Roles of payloads; a manifest may list others.
+inline constexpr std::string_view kModelRole = "model";      // beside weights: their program
+inline constexpr std::string_view kWeightsRole = "weights";  // for the program, without their own
 
 // One sealed payload of a version. Its associated data is "ptsecure/1 <sealed_name>
 // <sealed_version>", which differs from the version's own name and number when a payload is shared.
 struct PayloadEntry {
-  std::string role;  // "model", "weights"; later "sample"
+  std::string role;
   std::string sealed_name;
   std::uint64_t sealed_version = 0;
   std::string key_id;
@@ -38,8 +55,8 @@ struct Manifest {
   std::string name;
   std::uint64_t version = 0;
   std::string created;  // RFC 3339, UTC; proves nothing
-  std::string format;   // "torchscript", "aotinductor", "opaque"
-  std::string engine;   // what inspected it, e.g. "libtorch 2.15.0"; empty for opaque
+  std::string format;
+  std::string engine;  // what inspected it, e.g. "libtorch 2.15.0"; empty for opaque
   std::vector<PayloadEntry> payloads;
   std::vector<ValueSpec> inputs;
   std::vector<ValueSpec> outputs;
@@ -55,10 +72,11 @@ struct Manifest {
 
   // The payload with that role; throws Status::corrupt when there is none.
   const PayloadEntry& payload(std::string_view role) const;
-  // The payload that was sealed for this version: "weights" when it shares another version's
-  // program, else "model".
+  // What the engine loads: a whole model, or the program that weights are for.
+  const PayloadEntry& program() const { return payload(kModelRole); }
+  // The payload that was sealed for this version: the weights where there are some.
   const PayloadEntry& own_payload() const;
-  // True when it is of weights alone and "model" is the shared program.
+  // True when it is of weights, whose program other versions may share.
   bool shares_program() const;
 };
 

@@ -34,31 +34,22 @@ std::uint64_t Registry::copy(std::string_view reference, const Keyring& keys,
   check_publish(source.name, target_keys, options);
   Manifest manifest = source;
   for (const auto& [key, value] : options.labels) manifest.labels.insert_or_assign(key, value);
-  const auto plain = package->open_source(open);
+  const auto plain = package->state().open(open);
   const auto input = input_of(*plain);
-  const auto seal = [&](const SharedProgram* program) {
-    return seal_and_commit(target.access(target_keys, options.cancel), *target.pool_,
-                           std::move(manifest), *input, options.progress, program);
+  const auto commit = [&](const ProgramOfWeights& program) {
+    return target.commit(std::move(manifest), *input, program, target_keys, options);
   };
-  std::uint64_t version = 0;
   if (!options.weights_of.empty()) {
-    const SharedProgram there = target.shared_program(*package, target_keys, options);
-    version = seal(&there);
-  } else if (source.shares_program()) {
-    const auto program = package->open_source(source.payload("model"), open);
-    const auto program_input = input_of(*program);
-    const SharedProgram along{{}, SecretBytes::random(32), program_input.get()};
-    version = seal(&along);
-  } else {
-    version = seal(nullptr);
+    return commit(target.same_program(*package, target_keys, options));
   }
-  if (!options.alias.empty())
-    target.set_published_alias(source.name, options.alias, version, target_keys, options.cancel);
-  return version;
+  if (!source.shares_program()) return commit({});
+  const auto program = package->state().open(source.program(), open);
+  const auto along = input_of(*program);
+  return commit(NewProgram{along.get()});
 }
 
-SharedProgram Registry::shared_program(const Package& copied, const Keyring& keys,
-                                       const PublishOptions& options) const {
+StoredProgram Registry::same_program(const Package& copied, const Keyring& keys,
+                                     const PublishOptions& options) const {
   if (!copied.manifest().shares_program()) {
     throw Error(Status::invalid_argument,
                 reference_of(copied.manifest()) +
@@ -67,18 +58,18 @@ SharedProgram Registry::shared_program(const Package& copied, const Keyring& key
   OpenOptions open;
   open.cancel = options.cancel;
   const auto base = fetch(options.weights_of, keys, open);
-  const PayloadEntry& ours = copied.manifest().payload("model");
-  const PayloadEntry& theirs = base->manifest().payload("model");
+  const PayloadEntry& ours = copied.manifest().program();
+  const PayloadEntry& theirs = base->manifest().program();
   const bool same =
       base->manifest().format == copied.manifest().format &&
       ours.plaintext_size == theirs.plaintext_size &&
-      digest_of(*copied.open_source(ours, open)) == digest_of(*base->open_source(theirs, open));
+      digest_of(*copied.state().open(ours, open)) == digest_of(*base->state().open(theirs, open));
   if (!same) {
     throw Error(Status::invalid_argument,
                 reference_of(copied.manifest()) + " shares another program than " +
                     reference_of(base->manifest()) + " has; copy it with its own instead");
   }
-  SharedProgram program{theirs, base->state_->unwrap(theirs, options.cancel), nullptr};
+  StoredProgram program{theirs, base->state().unwrap(theirs, options.cancel)};
   if (!equal_constant_time(key_commitment(program.dek.view()), theirs.key_commitment)) {
     throw Error(Status::corrupt, "the wrapped key of the program of " +
                                      reference_of(base->manifest()) +

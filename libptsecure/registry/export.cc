@@ -56,7 +56,7 @@ void write_file(const fs::path& path, ByteView bytes) {
 std::string readme(const Manifest& manifest, const PayloadEntry& payload, std::size_t keys) {
   std::string shared;
   if (manifest.shares_program()) {
-    const PayloadEntry& program = manifest.payload("model");
+    const PayloadEntry& program = manifest.program();
     const std::string of = program.sealed_name + "/" + std::to_string(program.sealed_version);
     shared = "\nThe payload is weights alone; their program is that of " + of +
              ", which is exported likewise.\n";
@@ -84,8 +84,8 @@ std::string readme(const Manifest& manifest, const PayloadEntry& payload, std::s
 }  // namespace
 
 void Package::export_to(const std::string& folder, const OpenOptions& options) const {
-  const PayloadEntry& payload = state_->payload();
-  const KeyBody key = state_->enabled_key(options.cancel);
+  const PayloadEntry& payload = manifest().own_payload();
+  const KeyBody key = state_->cache.enabled(state_->access(options.cancel), payload);
   const auto wraps = read_wraps(*state_->store, key, payload, options.cancel);
   const SecretBytes dek = state_->keys.unwrap(wraps, payload.key_id);
   if (!equal_constant_time(key_commitment(dek.view()), payload.key_commitment)) {

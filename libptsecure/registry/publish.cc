@@ -18,7 +18,6 @@
 namespace ptsecure {
 namespace {
 
-constexpr std::size_t kKeyBytes = 32;
 constexpr int kCommitTries = 3;
 
 void write_digests(Store& store, const Reservation& reservation, const std::string& role,
@@ -32,7 +31,7 @@ void write_digests(Store& store, const Reservation& reservation, const std::stri
 }
 
 PayloadEntry seal(Store& store, ThreadPool& pool, const Reservation& reservation,
-                  const std::string& role, PlainInput& input, const SecretBytes& dek,
+                  std::string_view role, PlainInput& input, const SecretBytes& dek,
                   const Progress& progress, const CancelToken& cancel) {
   PayloadEntry entry;
   entry.role = role;
@@ -101,10 +100,10 @@ class TimeLimit {
   std::jthread thread_;
 };
 
-// After a failure: gives the number up. False when the commit went through after all, its answer
+// After a failure: gives the number up. True when the commit went through after all, its answer
 // having been lost. A caller who cancelled isn't kept waiting by a server that doesn't answer.
-bool give_up(Store& store, const Reservation& reservation, const std::string& manifest,
-             const CancelToken& cancel) {
+bool committed_after_all(Store& store, const Reservation& reservation, const std::string& manifest,
+                         const CancelToken& cancel) {
   constexpr std::chrono::milliseconds kWhenCancelled{700};
   constexpr std::chrono::minutes kOtherwise{2};
   try {
@@ -112,13 +111,93 @@ bool give_up(Store& store, const Reservation& reservation, const std::string& ma
     try {
       store.abandon(reservation, limit.token());
     } catch (const Error& error) {
-      if (error.status() != Status::conflict || manifest.empty()) return true;
+      if (error.status() != Status::conflict || manifest.empty()) return false;
       const auto row = store.find(reservation.name, reservation.version, limit.token());
-      return !row || row->manifest != manifest;
+      return row && row->manifest == manifest;
     }
   } catch (const Error&) {  // the failure that led here is the one to tell
   }
-  return true;
+  return false;
+}
+
+struct SignedManifest {
+  std::string jws;
+  Sha256Digest digest{};  // of its payload bytes
+};
+
+SignedManifest sign_manifest(const Access& access, const Manifest& manifest) {
+  const std::string payload = manifest.to_json();
+  return {access.keys.sign(RecordKind::manifest, manifest.name, as_bytes(payload)),
+          sha256(as_bytes(payload))};
+}
+
+// Seals a payload under a key of its own, which is wrapped and recorded.
+PayloadEntry add_payload(const Access& access, ThreadPool& pool, const Reservation& reservation,
+                         std::string_view role, PlainInput& input, const Progress& progress) {
+  const SecretBytes dek = SecretBytes::random(kDekSize);
+  const PayloadEntry entry =
+      seal(access.store, pool, reservation, role, input, dek, progress, access.cancel);
+  store_key(access, entry, dek);
+  return entry;
+}
+
+// The program that another version has, wrapped for this one.
+PayloadEntry share_program(const Access& access, const StoredProgram& program) {
+  PayloadEntry entry = program.entry;
+  entry.key_id = new_key_id();
+  store_key(access, entry, program.dek);
+  return entry;
+}
+
+std::vector<PayloadEntry> add_payloads(const Access& access, ThreadPool& pool,
+                                       const Reservation& reservation, PlainInput& input,
+                                       const ProgramOfWeights& program, const Progress& progress) {
+  const auto own = [&](std::string_view role) {
+    return add_payload(access, pool, reservation, role, input, progress);
+  };
+  std::vector<PayloadEntry> payloads;
+  if (std::holds_alternative<std::monostate>(program)) {
+    payloads.push_back(own(kModelRole));
+    return payloads;
+  }
+  if (const auto* stored = std::get_if<StoredProgram>(&program)) {
+    payloads.push_back(share_program(access, *stored));
+  } else {
+    PlainInput& along = *std::get<NewProgram>(program).input;
+    payloads.push_back(add_payload(access, pool, reservation, kModelRole, along, Progress()));
+  }
+  payloads.push_back(own(kWeightsRole));
+  return payloads;
+}
+
+void announce_and_commit(const Access& access, const Reservation& reservation,
+                         const SignedManifest& manifest) {
+  LogBody published;
+  published.what = kLogPublish;
+  published.name = reservation.name;
+  published.version = reservation.version;
+  published.manifest = manifest.digest;
+  log_change(access, published, "", [&] {
+    access.cancel.check();
+    commit(access.store, reservation, manifest.jws, CancelToken());
+  });
+}
+
+// Commits the manifest that `seal` signs, and returns its digest. Whatever fails gives the
+// reserved number up.
+Sha256Digest commit_or_give_up(const Access& access, const Reservation& reservation,
+                               const std::function<SignedManifest()>& seal) {
+  SignedManifest manifest;
+  try {
+    manifest = seal();
+    announce_and_commit(access, reservation, manifest);
+    return manifest.digest;
+  } catch (...) {
+    if (committed_after_all(access.store, reservation, manifest.jws, access.cancel)) {
+      return manifest.digest;
+    }
+    throw;
+  }
 }
 
 }  // namespace
@@ -149,49 +228,18 @@ void check_publish(const std::string& name, const Keyring& keys, const PublishOp
 }
 
 std::uint64_t seal_and_commit(const Access& access, ThreadPool& pool, Manifest manifest,
-                              PlainInput& input, const Progress& progress,
-                              const SharedProgram* program) {
-  Store& store = access.store;
+                              PlainInput& input, const ProgramOfWeights& program,
+                              const Progress& progress) {
   ensure_created(access);
   access.records().last(log_subject());  // a log that can't be extended is told before sealing
-  manifest.store_id = store.id(access.cancel);
-  const SecretBytes dek = SecretBytes::random(kKeyBytes);
-  const Reservation reservation = store.reserve(manifest.name, access.cancel);
-  std::string signed_manifest;
-  Sha256Digest digest{};
-  try {
-    manifest.payloads.clear();
-    if (program != nullptr) {
-      PayloadEntry shared = program->entry;
-      shared.key_id = new_key_id();
-      if (program->input != nullptr) {
-        shared = seal(store, pool, reservation, "model", *program->input, program->dek, Progress(),
-                      access.cancel);
-      }
-      store_key(access, shared, program->dek);
-      manifest.payloads.push_back(shared);
-    }
-    const PayloadEntry entry = seal(store, pool, reservation, program ? "weights" : "model", input,
-                                    dek, progress, access.cancel);
-    store_key(access, entry, dek);
-    manifest.payloads.push_back(entry);
+  manifest.store_id = access.store.id(access.cancel);
+  const Reservation reservation = access.store.reserve(manifest.name, access.cancel);
+  const Sha256Digest digest = commit_or_give_up(access, reservation, [&] {
+    manifest.payloads = add_payloads(access, pool, reservation, input, program, progress);
     manifest.version = reservation.version;
     manifest.created = now_rfc3339();
-    const std::string payload = manifest.to_json();
-    digest = sha256(as_bytes(payload));
-    signed_manifest = access.keys.sign(RecordKind::manifest, manifest.name, as_bytes(payload));
-    LogBody published;
-    published.what = kLogPublish;
-    published.name = manifest.name;
-    published.version = manifest.version;
-    published.manifest = digest;
-    log_change(access, published, "", [&] {
-      access.cancel.check();
-      commit(store, reservation, signed_manifest, CancelToken());
-    });
-  } catch (...) {
-    if (give_up(store, reservation, signed_manifest, access.cancel)) throw;
-  }
+    return sign_manifest(access, manifest);
+  });
   if (access.memory != nullptr) {
     access.memory->saw(manifest.store_id, manifest.name, {reservation.version, digest});
   }
@@ -206,22 +254,31 @@ std::uint64_t Registry::publish(const std::string& name, PlainInput& input, cons
   manifest.name = name;
   manifest.format = options.format;
   manifest.labels = options.labels;
-  if (manifest.format.empty() || manifest.format == kTorchScript ||
-      manifest.format == kAotInductor) {
-    inspect_model(*plain_source(input, *pool_), nullptr, options, manifest);
-  } else if (manifest.format != kOpaque) {
-    throw Error(Status::unsupported,
-                "model format '" + printable_name(manifest.format) +
-                    "' is not supported; formats: torchscript, aotinductor, opaque");
-  } else if (!options.sample.empty() || !options.sample_json.empty()) {
-    throw Error(Status::invalid_argument, "an opaque model can't be run, so it takes no sample");
+  const Format* format = find_format(manifest.format);
+  if (format == nullptr && !manifest.format.empty()) {
+    throw Error(Status::unsupported, "model format '" + printable_name(manifest.format) +
+                                         "' is not supported; formats: " + format_names(false));
   }
+  if (format == nullptr || !format->engine.empty()) {
+    inspect_model(*plain_source(input, *pool_), nullptr, options, manifest);
+  } else if (!options.sample.empty() || !options.sample_json.empty()) {
+    throw Error(Status::invalid_argument, "a model of the format '" + manifest.format +
+                                              "' can't be run, so it takes no sample");
+  }
+  return commit(std::move(manifest), input, {}, keys, options);
+}
+
+std::uint64_t Registry::commit(Manifest manifest, PlainInput& input,
+                               const ProgramOfWeights& program, const Keyring& keys,
+                               const PublishOptions& options) const {
   input.check_unchanged();
   options.cancel.check();
-  const std::uint64_t version = seal_and_commit(access(keys, options.cancel), *pool_,
-                                                std::move(manifest), input, options.progress);
-  if (!options.alias.empty())
+  const std::string name = manifest.name;
+  const std::uint64_t version = seal_and_commit(
+      access(keys, options.cancel), *pool_, std::move(manifest), input, program, options.progress);
+  if (!options.alias.empty()) {
     set_published_alias(name, options.alias, version, keys, options.cancel);
+  }
   return version;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <variant>
 #include <vector>
 
 #include "libptsecure/base/thread_pool.hpp"
@@ -89,7 +90,17 @@ struct AliasInfo {
 // "cpu", "cuda", "cuda:N"; empty = cpu. Throws Status::invalid_argument.
 Device parse_device(std::string_view text);
 
-struct SharedProgram;
+// A program that is in a store: weights for it share it under a wrap of their own.
+struct StoredProgram {
+  PayloadEntry entry;
+  SecretBytes dek;
+};
+// One that is sealed along with its weights.
+struct NewProgram {
+  PlainInput* input;
+};
+// Nothing: what is published is a whole model.
+using ProgramOfWeights = std::variant<std::monostate, StoredProgram, NewProgram>;
 
 // A version whose manifest has been verified and whose content key is enabled. Thread-safe.
 class Package {
@@ -97,7 +108,6 @@ class Package {
   ~Package();
   const Manifest& manifest() const;
   const std::string& manifest_json() const;  // exactly as signed
-  const std::string& signer() const;         // kid of the manifest's signer
 
   std::string example_json() const;  // a ready V2 infer request body
 
@@ -115,25 +125,11 @@ class Package {
   // folder.
   void export_to(const std::string& folder, const OpenOptions& options) const;
 
- private:
-  friend class Registry;
-  struct State;
+  struct State;  // registry/package_state.hpp
   explicit Package(std::unique_ptr<State> state);
-  // A model that the engine has begun to load. With weights of its own, the program is that which
-  // it shares.
-  struct Loading {
-    std::unique_ptr<SealedSource> program;  // assigned to only while empty
-    std::unique_ptr<SealedSource> weights;
-    std::unique_ptr<EngineLoad> load;  // reads from both
-  };
-  // `before_code` is called before anything of the model's own runs, and throws what forbids that.
-  Loading begin_load(const OpenOptions& options, const std::function<void()>& before_code) const;
-  std::shared_ptr<LoadedModel> finish_load(const OpenOptions& options, Loading loading,
-                                           const std::function<void()>& before_code) const;
-  // Of the version's own payload, or of another that its manifest lists.
-  std::unique_ptr<SealedSource> open_source(const OpenOptions& options) const;
-  std::unique_ptr<SealedSource> open_source(const PayloadEntry& payload,
-                                            const OpenOptions& options) const;
+  const State& state() const { return *state_; }
+
+ private:
   std::unique_ptr<State> state_;
 };
 
@@ -219,14 +215,20 @@ class Registry {
                               const OpenOptions& options, const CheckSink& check) const;
 
  private:
+  // A package's state before its version is known.
+  std::unique_ptr<Package::State> package_state(const Keyring& keys) const;
   std::unique_ptr<Package> fetch(std::string_view reference, const Keyring& keys,
                                  const OpenOptions& options, ReadConcern key_concern) const;
   // Seals `input` as weights for the program of options.weights_of.
   std::uint64_t publish_weights(const std::string& name, PlainInput& input, const Keyring& keys,
                                 const PublishOptions& options) const;
+  // What publish and copy end with: seals `input` and, where it is weights, shares their program or
+  // seals it along; commits; sets the alias.
+  std::uint64_t commit(Manifest manifest, PlainInput& input, const ProgramOfWeights& program,
+                       const Keyring& keys, const PublishOptions& options) const;
   // The program of options.weights_of here, which must be the one that `copied` shares elsewhere.
-  SharedProgram shared_program(const Package& copied, const Keyring& keys,
-                               const PublishOptions& options) const;
+  StoredProgram same_program(const Package& copied, const Keyring& keys,
+                             const PublishOptions& options) const;
   // The alias that a publish or copy asked for; a failure becomes an AliasError.
   void set_published_alias(const std::string& name, const std::string& alias, std::uint64_t version,
                            const Keyring& keys, const CancelToken& cancel) const;

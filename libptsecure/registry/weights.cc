@@ -1,32 +1,8 @@
-#include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/registry/inspect.hpp"
 #include "libptsecure/registry/package_state.hpp"
 #include "libptsecure/registry/publish.hpp"
 
 namespace ptsecure {
-
-std::string Package::State::verify_program(const OpenOptions& options) const {
-  const PayloadEntry& entry = version.manifest->payload("model");
-  OpenPayload open;
-  open.entry = &entry;
-  open.digests = read_digests(*store, entry, options.cancel);
-  open.blob = read_payload(*store, entry, options.cancel);
-  open.progress = options.progress;
-  open.cancel = options.cancel;
-  const std::string program = "the program of " + entry.sealed_name + "/" +
-                              std::to_string(entry.sealed_version) + ", " +
-                              std::to_string(stored_segments(entry.stored_size)) + " segments, ";
-  SecretBytes dek;
-  try {
-    dek = unwrap(entry, options.cancel);
-  } catch (const Error& error) {
-    if (error.status() != Status::no_key) throw;
-    verify_stored_segments(entry, *open.blob, open.digests, *pool, open.progress, open.cancel);
-    return program + "matches the signed digests";
-  }
-  open_payload(std::move(open), dek.view(), *pool)->verify();
-  return program + "matches the signed digests and decrypts";
-}
 
 std::uint64_t Registry::publish_weights(const std::string& name, PlainInput& input,
                                         const Keyring& keys, const PublishOptions& options) const {
@@ -45,27 +21,19 @@ std::uint64_t Registry::publish_weights(const std::string& name, PlainInput& inp
     throw Error(Status::invalid_argument,
                 "weights for " + of + " have its format, " + program.format + "; leave it off");
   }
-  SharedProgram shared;
-  shared.entry = program.payload("model");
-  shared.dek = base->state_->unwrap(shared.entry, options.cancel);
+  StoredProgram shared{program.program(), base->state().unwrap(program.program(), options.cancel)};
 
   Manifest manifest;
   manifest.name = name;
   manifest.format = program.format;
   manifest.labels = options.labels;
-  inspect_model(*base->open_source(shared.entry, open), plain_source(input, *pool_).get(), options,
+  inspect_model(*base->state().open(shared.entry, open), plain_source(input, *pool_).get(), options,
                 manifest);
   if (options.sample.empty() && options.sample_json.empty()) {
     manifest.inputs = program.inputs;
     manifest.outputs = program.outputs;
   }
-  input.check_unchanged();
-  options.cancel.check();
-  const std::uint64_t version = seal_and_commit(
-      access(keys, options.cancel), *pool_, std::move(manifest), input, options.progress, &shared);
-  if (!options.alias.empty())
-    set_published_alias(name, options.alias, version, keys, options.cancel);
-  return version;
+  return commit(std::move(manifest), input, std::move(shared), keys, options);
 }
 
 }  // namespace ptsecure

@@ -91,6 +91,11 @@ struct UpdateResult {
   bool inserted = false;
 };
 
+// Whether a server, by its answer to `hello`, is the primary of a replica set that has no other
+// member which could be elected (passive, hidden and arbiting ones can't): then it can't be one
+// that was replaced without knowing, and what it has by a majority is the newest there is.
+bool is_sole_candidate(const View& hello);
+
 // The operations of one checked-out client on the store's database. All of them throw Failure.
 // Reads go to the primary and see only what can't be rolled back, whatever the URI says.
 class Session {
@@ -125,6 +130,9 @@ class Session {
   // Starts the time limit of the next round trip.
   void begin() { client_.watch().deadline = Clock::now() + target_.operation_timeout; }
   Bson read_options(ReadConcern concern) const;
+  // The level that gives what was asked for. A linearizable read makes the primary wait for a
+  // majority's journal, about 100 ms, to prove that it still is one.
+  ReadConcern level_for(ReadConcern concern);
   void each(mongoc_cursor_t* cursor, const Row& row);
 
   Client& client_;

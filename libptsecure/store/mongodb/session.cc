@@ -49,6 +49,35 @@ Bson Session::read_options(ReadConcern concern) const {
   return options;
 }
 
+bool is_sole_candidate(const View& hello) {
+  bson_iter_t it;
+  const bool primary = bson_iter_init_find(&it, hello.get(), "isWritablePrimary") &&
+                       BSON_ITER_HOLDS_BOOL(&it) && bson_iter_bool(&it);
+  bson_iter_t hosts;
+  if (!primary || !hello.str("setName") || !bson_iter_init_find(&it, hello.get(), "hosts") ||
+      !BSON_ITER_HOLDS_ARRAY(&it) || !bson_iter_recurse(&it, &hosts)) {
+    return false;
+  }
+  int count = 0;
+  while (bson_iter_next(&hosts)) ++count;
+  return count == 1;
+}
+
+ReadConcern Session::level_for(ReadConcern concern) {
+  if (concern != ReadConcern::linearizable || standalone()) return concern;
+  begin();
+  Bson command;
+  command.i32("hello", 1);
+  const ReadPrefs prefs = primary();
+  Bson reply;
+  bson_error_t error{};
+  if (!mongoc_client_read_command_with_opts(client_.get(), target_.database.c_str(), command.get(),
+                                            prefs.get(), nullptr, reply.out(), &error)) {
+    throw Failure(error);
+  }
+  return is_sole_candidate(reply.view()) ? ReadConcern::majority : concern;
+}
+
 void Session::each(mongoc_cursor_t* cursor, const Row& row) {
   const bson_t* document = nullptr;
   for (begin(); mongoc_cursor_next(cursor, &document); begin()) row(View(document));
@@ -57,7 +86,7 @@ void Session::each(mongoc_cursor_t* cursor, const Row& row) {
 }
 
 void Session::find(const char* collection, const Bson& filter, const Find& wanted, const Row& row) {
-  Bson options = read_options(wanted.concern);
+  Bson options = read_options(level_for(wanted.concern));
   options.i64("maxTimeMS", static_cast<std::uint64_t>(target_.operation_timeout.count()));
   if (wanted.sort) options.doc("sort", *wanted.sort);
   if (wanted.projection) options.doc("projection", *wanted.projection);

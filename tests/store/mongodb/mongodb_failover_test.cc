@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "libptsecure/base/error.hpp"
@@ -104,6 +105,19 @@ TEST_F(MongodbFailoverTest, the_primary_dies_while_opening) {
   EXPECT_EQ(store_->last_record({"alias", "digits", "live"}, ReadConcern::linearizable, {})->record,
             "r1");
   store_->append_record({"alias", "digits", "live"}, 2, "r2", {});
+}
+
+// Another member could have been elected meanwhile, so that the primary has to prove that it is
+// one.
+TEST_F(MongodbFailoverTest, what_must_be_the_newest_is_read_linearizably) {
+  store_->append_record({"log"}, 1, "r1", {});
+  members_[0]->command("models", R"({"profile":2})");
+  store_->last_record({"log"}, ReadConcern::linearizable, {});
+  members_[0]->command("models", R"({"profile":0})");
+  const std::string found = members_[0]->command(
+      "models",
+      R"({"count":"system.profile","query":{"command.readConcern.level":"linearizable"}})");
+  EXPECT_EQ(nlohmann::json::parse(found)["n"].get<int>(), 1) << found;
 }
 
 TEST_F(MongodbFailoverTest, a_secondary_that_is_behind_is_not_mistaken_for_damage) {

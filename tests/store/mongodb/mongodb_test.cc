@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "libptsecure/store/mongodb/client.hpp"
 #include "tests/store/mongodb/mongodb_fixture.hpp"
 
 namespace ptsecure::test {
@@ -183,11 +184,48 @@ TEST_F(MongodbStoreTest, rows_are_written_by_a_majority_and_read_from_one) {
                command(R"({"count":"system.profile","query":)" + query + "}"))["n"]
         .get<int>();
   };
-  EXPECT_EQ(count(R"({"command.readConcern.level":"linearizable"})"), 1);
+  // Nobody else can be elected here, so that the primary need not prove that it is one.
+  EXPECT_EQ(count(R"({"command.readConcern.level":"linearizable"})"), 0);
   EXPECT_GE(count(R"({"command.readConcern.level":"majority"})"), 4);
   EXPECT_EQ(
       count(R"({"op":"query","command.readConcern.level":{"$nin":["majority","linearizable"]}})"),
       0);
+}
+
+TEST(Hello, says_whether_another_server_could_be_primary) {
+  const struct {
+    const char* what;
+    const char* hello;
+    bool sole;
+  } cases[] = {
+      {"a set of one", R"({"isWritablePrimary":true,"setName":"a","hosts":["h:1"]})", true},
+      {"passive members",
+       R"({"isWritablePrimary":true,"setName":"a","hosts":["h:1"],"passives":["h:2","h:3"]})",
+       true},
+      {"an arbiter",
+       R"({"isWritablePrimary":true,"setName":"a","hosts":["h:1"],"arbiters":["h:2"]})", true},
+      {"a set of three", R"({"isWritablePrimary":true,"setName":"a","hosts":["h:1","h:2","h:3"]})",
+       false},
+      {"two and a passive one",
+       R"({"isWritablePrimary":true,"setName":"a","hosts":["h:1","h:2"],"passives":["h:3"]})",
+       false},
+      {"no primary", R"({"isWritablePrimary":false,"setName":"a","hosts":["h:1"]})", false},
+      {"ill-typed", R"({"isWritablePrimary":1,"setName":"a","hosts":["h:1"]})", false},
+      {"no hosts", R"({"isWritablePrimary":true,"setName":"a"})", false},
+      {"hosts of another type", R"({"isWritablePrimary":true,"setName":"a","hosts":"h:1"})", false},
+      {"no set", R"({"isWritablePrimary":true,"hosts":["h:1"]})", false},
+      {"a router", R"({"isWritablePrimary":true,"msg":"isdbgrid"})", false},
+      {"nothing", "{}", false},
+  };
+  for (const auto& test : cases) {
+    SCOPED_TRACE(test.what);
+    bson_error_t error;
+    bson_t* hello =
+        bson_new_from_json(reinterpret_cast<const std::uint8_t*>(test.hello), -1, &error);
+    ASSERT_NE(hello, nullptr) << error.message;
+    EXPECT_EQ(mongodb::is_sole_candidate(mongodb::View(hello)), test.sole);
+    bson_destroy(hello);
+  }
 }
 
 TEST_F(MongodbStoreTest, who_reads_more_at_once_gets_shorter_replies) {
