@@ -8,12 +8,11 @@ namespace {
 
 constexpr std::size_t kMostKnown = 100'000;
 
-// "pts_" ID "_" SECRET: the ID is what the library keeps a key by.
+// What the library keeps a key by; empty for what has not the form of one.
 std::string id_of(std::string_view key) {
-  constexpr std::size_t kPrefix = 4;
-  const std::size_t end = key.find('_', kPrefix);
-  if (!key.starts_with("pts_") || end == std::string_view::npos) return {};
-  return std::string(key.substr(kPrefix, end - kPrefix));
+  char id[PTS_APIKEY_ID_SIZE] = "";
+  pts_apikey_id(key.data(), key.size(), id, nullptr);
+  return id;
 }
 
 bool is_open_to_all(Action action) {

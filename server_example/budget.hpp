@@ -58,14 +58,15 @@ class Share {
 class BodyBuffer {
  public:
   BodyBuffer() = default;
-  BodyBuffer(Budget& budget, std::size_t align_at)
-      : budget_(&budget), lead_((kAlignment - align_at % kAlignment) % kAlignment) {}
+  BodyBuffer(Budget& budget, std::uint64_t align_at)
+      : budget_(&budget), lead_(static_cast<std::size_t>(-align_at % alignment())) {}
 
   bool reserve(std::size_t size) {
     if (size <= capacity_) return true;
     if (budget_ == nullptr || !budget_->take(size)) return false;
     Share share(*budget_, size);
-    void* raw = std::aligned_alloc(kAlignment, (lead_ + size + kAlignment - 1) & ~(kAlignment - 1));
+    void* raw =
+        std::aligned_alloc(alignment(), (lead_ + size + alignment() - 1) & ~(alignment() - 1));
     if (raw == nullptr) return false;
     auto grown = std::make_shared<Memory>(raw, std::move(share));
     if (size_ != 0) std::memcpy(grown->bytes.get() + lead_, data(), size_);
@@ -94,7 +95,7 @@ class BodyBuffer {
   }
 
  private:
-  static constexpr std::size_t kAlignment = 64;
+  static std::size_t alignment() { return pts_infer_alignment(); }
   struct Free {
     void operator()(std::uint8_t* bytes) const { std::free(bytes); }
   };

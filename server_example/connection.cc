@@ -8,7 +8,6 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
-#include <charconv>
 #include <chrono>
 #include <ctime>
 #include <type_traits>
@@ -101,12 +100,6 @@ std::string http_date() {
 
 Answer busy() {
   return refusal(503, "too many requests are waiting; try again", {{"Retry-After", "1"}});
-}
-
-std::size_t align_at(const RequestHead& head) {
-  std::size_t size = 0;
-  const char* end = head.json_size.data() + head.json_size.size();
-  return std::from_chars(head.json_size.data(), end, size).ptr == end ? size : 0;
 }
 
 Log::Fields log_line(const Exchange& exchange, const std::string& peer, std::size_t sent,
@@ -294,7 +287,7 @@ class Connection final : public Closable, public std::enable_shared_from_this<Co
   void read_body() {
     Exchange& exchange = *exchange_;
     exchange.body_parser.emplace(std::move(exchange.head_parser),
-                                 BodyBuffer(shared_.budget, align_at(exchange.head)));
+                                 BodyBuffer(shared_.budget, exchange.head.json_size.value_or(0)));
     exchange.body_parser->body_limit(body_limit());
     http::async_read(stream_, buffer_, *exchange.body_parser, then(&Connection::on_body));
   }

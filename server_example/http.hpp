@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <ptsecure/ptsecure.hpp>
 #include <string>
 #include <string_view>
@@ -31,9 +32,10 @@ struct RequestHead {
   std::string path;    // of it, still percent-encoded
   std::string host;
   std::string origin;
-  bool wants_page = false;    // a browser, by its Accept
-  std::string key;            // the API key, from either field
-  std::string json_size;      // Inference-Header-Content-Length
+  bool wants_page = false;  // a browser, by its Accept
+  std::string key;          // the API key, from either field
+  // Inference-Header-Content-Length; larger than any body for what is no number.
+  std::optional<std::uint64_t> json_size;
   std::uint64_t body_size{};  // as announced
 };
 

@@ -9,7 +9,6 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <ptsecure/ptsecure.hpp>
-#include <thread>
 
 namespace server {
 namespace {
@@ -232,7 +231,7 @@ void check(Options& options) {
   if (options.max_body < kSmallestBody || options.max_inflight < options.max_body) {
     throw UsageError("--max-body must be at least 1024 and --max-inflight at least --max-body");
   }
-  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  const unsigned cores = pts_cores();
   if (options.threads == 0) options.threads = cores;
   if (options.workers == 0) options.workers = cores;
   // Workers whose threads together are more than the cores wait for each other.

@@ -4,6 +4,8 @@
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
+#include <charconv>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -53,6 +55,16 @@ bool is_plain_number(beast::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+std::optional<std::uint64_t> json_size_of(const http::fields& fields) {
+  const auto field = fields.find(kJsonSize);
+  if (field == fields.end()) return std::nullopt;
+  const beast::string_view text = field->value();
+  std::uint64_t size = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), size);
+  const bool whole = is_plain_number(text) && read.ec == std::errc();
+  return whole ? size : std::numeric_limits<std::uint64_t>::max();
+}
+
 std::optional<Answer> check_framing(const HeadParser& parser) {
   const auto& request = parser.get();
   const std::size_t hosts = request.count(http::field::host);
@@ -89,7 +101,7 @@ RequestHead head_of(const HeadParser& parser) {
   head.origin = text_of(request[http::field::origin]);
   head.wants_page = text_of(request[http::field::accept]).find("text/html") != std::string::npos;
   head.key = key_of(request).value_or("");
-  head.json_size = text_of(request[kJsonSize]);
+  head.json_size = json_size_of(request);
   head.body_size = parser.content_length().value_or(0);
   return head;
 }

@@ -1,7 +1,6 @@
 #include "server_example/service.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -47,16 +46,6 @@ Answer server_metadata() {
                                   {"version", pts_version()},
                                   {"extensions", {"binary_tensor_data", "model_repository"}}}
                          .dump());
-}
-
-// The JSON part of a request; nothing when the field is no number.
-std::optional<std::size_t> json_size_of(const RequestHead& head, const Body& body) {
-  if (head.json_size.empty()) return body.size;
-  std::size_t size = 0;
-  const char* end = head.json_size.data() + head.json_size.size();
-  const auto result = std::from_chars(head.json_size.data(), end, size);
-  if (result.ec != std::errc() || result.ptr != end || size > body.size) return std::nullopt;
-  return size;
 }
 
 Failure failure_of(pts_status status) {
@@ -200,8 +189,8 @@ Answer Service::infer(const Route& route, const RequestHead& head, const Body& b
   const Pending pending(stats);
   Answer answer;
   try {
-    const auto json_size = json_size_of(head, body);
-    if (!json_size) {
+    const std::uint64_t json_size = head.json_size.value_or(body.size);
+    if (json_size > body.size) {
       throw pts::InvalidInput(PTS_INVALID_INPUT,
                               "Inference-Header-Content-Length must be a number, and no larger "
                               "than the body of " +
@@ -216,7 +205,7 @@ Answer Service::infer(const Route& route, const RequestHead& head, const Body& b
     if (route.action == Action::v1_predict) {
       answer.body = model.infer_v1(body.text(), &info);
     } else {
-      pts::Bytes out = model.infer_v2(body.data, body.size, *json_size, body.owner, &info);
+      pts::Bytes out = model.infer_v2(body.data, body.size, json_size, body.owner, &info);
       if (info.json_size != out.size()) {
         answer.content_type = "application/octet-stream";
         answer.headers.emplace_back("Inference-Header-Content-Length",
