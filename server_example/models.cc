@@ -24,12 +24,11 @@ bool passes(const pts::Error& error) {
          error.status() == PTS_CANCELLED;
 }
 
-pts::OpenOptions open_options(const Options& options, const pts::Cancel& cancel) {
+pts::OpenOptions open_options(const Options& options) {
   pts::OpenOptions open;
   open.verify = options.verify == "aead" ? pts::Verify::aead : pts::Verify::signed_;
   open.device = options.device;
   open.intra_op_threads = options.intra_op_threads;
-  open.cancel = &cancel;
   return open;
 }
 
@@ -140,13 +139,13 @@ void Models::refresh(const std::string& reference) {
 
 // `current`: what runs in its place; a new one that can't answer doesn't replace one that can.
 Models::Opened Models::open(const std::string& reference, const ServedModel* current) {
-  const pts::Package package = store_.fetch(reference, keys_, open_options(options_, cancel_));
+  const pts::Package package = store_.fetch(reference, keys_, open_options(options_), call());
   std::vector<std::string> aliases = aliases_of(package.name(), package.version());
   if (ServedPtr same = find_loaded(package.name(), package.version())) {
     return {std::move(same), std::move(aliases)};
   }
   log_.info("model_opening", {{"reference", reference}, {"version", package.version()}});
-  auto served = std::make_shared<ServedModel>(package.load(open_options(options_, cancel_)));
+  auto served = std::make_shared<ServedModel>(package.load(open_options(options_), call()));
   try {
     self_test(*served);
   } catch (const pts::Error& error) {
@@ -187,7 +186,7 @@ ServedPtr Models::find_loaded(const std::string& name, std::uint64_t version) co
 }
 
 void Models::self_test(const ServedModel& served) const {
-  const pts::Model copy = served.model.fork();
+  const pts::Model copy = served.model.fork(call());
   copy.infer_json(copy.example());
   served.answered = true;
 }

@@ -92,6 +92,8 @@ class Models {
   void self_test(const ServedModel& served) const;
   void set(const std::string& reference, Opened opened, std::string problem);
   std::vector<Slot> slots() const;
+  // What ends with the server.
+  pts::Call call() const { return {.cancel = &cancel_, .timeout = {}, .progress = {}}; }
 
   const Options& options_;
   pts::Store& store_;

@@ -54,18 +54,19 @@ void print_records(const Common& common, const AliasArguments& arguments, const 
 
 void set(const Common& common, const AliasArguments& arguments) {
   common.open_store().set_alias(arguments.name, arguments.alias, arguments.version,
-                                common.open_keys(), arguments.reason);
+                                common.open_keys(), arguments.reason, common.call());
   report(common, arguments, arguments.version);
 }
 
 void list(const Common& common, const AliasArguments& arguments) {
-  print_records(common, arguments,
-                common.open_store().list_aliases(arguments.name, common.open_keys()));
+  print_records(
+      common, arguments,
+      common.open_store().list_aliases(arguments.name, common.open_keys(), common.call()));
 }
 
 void show(const Common& common, const AliasArguments& arguments) {
-  const std::string text =
-      common.open_store().show_alias(arguments.name, arguments.alias, common.open_keys());
+  const std::string text = common.open_store().show_alias(arguments.name, arguments.alias,
+                                                          common.open_keys(), common.call());
   if (common.json) {
     std::cout << text << '\n';
     return;
@@ -79,7 +80,7 @@ void show(const Common& common, const AliasArguments& arguments) {
 
 void remove(const Common& common, const AliasArguments& arguments) {
   common.open_store().delete_alias(arguments.name, arguments.alias, common.open_keys(),
-                                   arguments.reason);
+                                   arguments.reason, common.call());
   if (common.json) {
     std::cout << ordered_json{{"name", arguments.name},
                               {"alias", arguments.alias},
@@ -93,15 +94,16 @@ void remove(const Common& common, const AliasArguments& arguments) {
 }
 
 void roll_back(const Common& common, const AliasArguments& arguments) {
-  const std::uint64_t now = common.open_store().rollback_alias(
-      arguments.name, arguments.alias, common.open_keys(), arguments.version, arguments.reason);
+  const std::uint64_t now =
+      common.open_store().rollback_alias(arguments.name, arguments.alias, common.open_keys(),
+                                         arguments.version, arguments.reason, common.call());
   report(common, arguments, now);
 }
 
 void history(const Common& common, const AliasArguments& arguments) {
-  print_records(
-      common, arguments,
-      common.open_store().alias_history(arguments.name, arguments.alias, common.open_keys()));
+  print_records(common, arguments,
+                common.open_store().alias_history(arguments.name, arguments.alias,
+                                                  common.open_keys(), common.call()));
 }
 
 using Verb = void (*)(const Common&, const AliasArguments&);

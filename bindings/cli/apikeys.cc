@@ -141,20 +141,22 @@ void create(const Common& common, const ApiKeyArguments& arguments) {
   options.reason = arguments.reason;
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
-  print_new(common, pts::ApiKeyManager(store, keys).create(options));
+  print_new(common, pts::ApiKeyManager(store, keys).create(options, common.call()));
 }
 
 void rotate(const Common& common, const ApiKeyArguments& arguments) {
   const auto grace = parse_grace(arguments.grace);
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
-  print_new(common, pts::ApiKeyManager(store, keys).rotate(arguments.id, grace, arguments.reason));
+  print_new(
+      common,
+      pts::ApiKeyManager(store, keys).rotate(arguments.id, grace, arguments.reason, common.call()));
 }
 
 void set_state(const Common& common, const ApiKeyArguments& arguments, const char* state) {
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
-  pts::ApiKeyManager(store, keys).set_state(arguments.id, state, arguments.reason);
+  pts::ApiKeyManager(store, keys).set_state(arguments.id, state, arguments.reason, common.call());
   if (common.json) {
     std::cout << nlohmann::ordered_json{{"id", arguments.id}, {"state", state}}.dump() << '\n';
   } else {
@@ -165,7 +167,7 @@ void set_state(const Common& common, const ApiKeyArguments& arguments, const cha
 void show(const Common& common, const ApiKeyArguments& arguments) {
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
-  const std::string text = pts::ApiKeyManager(store, keys).show(arguments.id);
+  const std::string text = pts::ApiKeyManager(store, keys).show(arguments.id, common.call());
   if (common.json) {
     std::cout << text << '\n';
   } else {
@@ -176,7 +178,7 @@ void show(const Common& common, const ApiKeyArguments& arguments) {
 void list(const Common& common) {
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
-  const std::string text = pts::ApiKeyManager(store, keys).list();
+  const std::string text = pts::ApiKeyManager(store, keys).list(common.call());
   if (common.json) {
     std::cout << text << '\n';
     return;
@@ -254,7 +256,8 @@ void add_apikey_commands(CLI::App& app, Common& common) {
   shown->add_option("ID", arguments->id, "The key's id")->required();
   shown->callback(
       [&common, arguments] { common.run = [&common, arguments] { show(common, *arguments); }; });
-  add_state(*apikey, common, "disable", "disabled", "Disable an API key for now");
+  add_state(*apikey, common, "disable", "disabled",
+            "Disable an API key for now; servers refuse it within 2 s");
   add_state(*apikey, common, "enable", "active", "Enable a disabled API key again");
   add_state(*apikey, common, "delete", "deleted", "Disable an API key for good");
   add_rotate(*apikey, common);

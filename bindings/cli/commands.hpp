@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/cli/terminal.hpp"
 #include "ptsecure/ptsecure.hpp"
 
 // The verbs of the `ptsecure` command. Each add_* declares its options and sets `run` to what is
@@ -34,6 +35,14 @@ struct Common {
   // Another keyring file than --keys.
   pts::Keyring open_keys(const std::string& path) const;
   bool show_progress() const { return !json && !quiet; }
+  // What every call obeys: Ctrl-C ends it.
+  pts::Call call() const { return {.cancel = &cancel, .timeout = {}, .progress = {}}; }
+  // The same, shown by a bar, which is borrowed.
+  pts::Call call(ProgressBar& bar) const {
+    pts::Call out = call();
+    out.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
+    return out;
+  }
 };
 
 // What a reference must come up to: --manifest, --min-sequence, --max-age.
@@ -44,8 +53,7 @@ struct Expected {
 
   void add_to(CLI::App& verb);
   bool any() const { return !manifest.empty() || min_sequence != 0 || max_age != 0; }
-  // The options of an open that Ctrl-C ends.
-  pts::OpenOptions options(const Common& common) const;
+  pts::OpenOptions options() const;
 };
 
 // A wrong command line that CLI11 can't see; exit code 2.

@@ -31,7 +31,8 @@ pts::Value read_input(const std::string& argument, std::string& name) {
   return read_npy(argument.substr(equals + 1));
 }
 
-std::string infer_npy(const pts::Model& model, const InferArguments& arguments) {
+std::string infer_npy(const Common& common, const pts::Model& model,
+                      const InferArguments& arguments) {
   std::vector<pts::Value> values;
   std::vector<pts::ValueView> inputs;
   pts::InferOptions options;
@@ -42,13 +43,13 @@ std::string infer_npy(const pts::Model& model, const InferArguments& arguments) 
   }
   inputs.reserve(values.size());
   for (const pts::Value& value : values) inputs.emplace_back(value.get());
-  return model.result_json(model.infer(inputs, options), arguments.method);
+  return model.result_json(model.infer(inputs, options, common.call()), arguments.method);
 }
 
 void infer(const Common& common, const InferArguments& arguments) {
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
-  pts::OpenOptions options = arguments.expected.options(common);
+  pts::OpenOptions options = arguments.expected.options();
   options.verify = verify_level(arguments.verify);
   options.device = arguments.device;
   std::string request;
@@ -60,20 +61,19 @@ void infer(const Common& common, const InferArguments& arguments) {
   }
   const pts::Model model = [&] {
     ProgressBar bar("opening " + arguments.reference, common.show_progress());
-    options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
-    return store.load(arguments.reference, keys, options);
+    return store.load(arguments.reference, keys, options, common.call(bar));
   }();
-  std::cout << (npy ? infer_npy(model, arguments) : model.infer_json(request, arguments.method))
+  std::cout << (npy ? infer_npy(common, model, arguments)
+                    : model.infer_json(request, arguments.method, common.call()))
             << '\n';
 }
 
 void export_parts(const Common& common, const InferArguments& arguments) {
-  pts::OpenOptions options = arguments.expected.options(common);
+  const pts::OpenOptions options = arguments.expected.options();
   ProgressBar bar("exporting " + arguments.reference, common.show_progress());
-  options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
   common.open_store()
-      .fetch(arguments.reference, common.open_keys(), options)
-      .export_to(arguments.folder, options);
+      .fetch(arguments.reference, common.open_keys(), options, common.call())
+      .export_to(arguments.folder, options, common.call(bar));
   bar.clear();
   if (!common.json) std::cout << "wrote " << arguments.folder << '\n';
 }

@@ -33,7 +33,7 @@ std::string line_of(const ordered_json& record) {
 
 void show(const Common& common, const LogArguments& arguments) {
   const std::string text =
-      common.open_store().log(common.open_keys(), arguments.first, arguments.limit);
+      common.open_store().log(common.open_keys(), arguments.first, arguments.limit, common.call());
   if (common.json) {
     std::cout << text << '\n';
     return;
@@ -52,7 +52,7 @@ void verify(const Common& common, const LogArguments& arguments) {
     if (common.json) std::cout << ordered_json{{"ok", ok}, {"checks", checks}}.dump() << '\n';
   };
   try {
-    common.open_store().verify_log(common.open_keys(), on_check, arguments.head, &common.cancel);
+    common.open_store().verify_log(common.open_keys(), on_check, arguments.head, common.call());
   } catch (const pts::Error&) {
     finish(false);
     throw;

@@ -173,11 +173,10 @@ void Expected::add_to(CLI::App& verb) {
       ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_OPTIONAL));
 }
 
-pts::OpenOptions Expected::options(const Common& common) const {
+pts::OpenOptions Expected::options() const {
   if (max_age < 0)
     throw UsageError("--max-age is a length of time, not " + std::to_string(max_age));
   pts::OpenOptions options;
-  options.cancel = &common.cancel;
   options.manifest = manifest;
   options.min_sequence = min_sequence;
   options.max_age = std::chrono::seconds(max_age);

@@ -26,6 +26,10 @@ struct PublishArguments {
   std::string target_keys;
 };
 
+constexpr const char* kFormatHelp =
+    "torchscript or aotinductor (what the bytes are, if not given), or opaque: any bytes, never "
+    "run";
+
 std::map<std::string, std::string> parse_labels(const std::vector<std::string>& labels) {
   std::map<std::string, std::string> out;
   for (const std::string& label : labels) {
@@ -57,7 +61,6 @@ void publish(const Common& common, const PublishArguments& arguments) {
   options.alias = arguments.alias;
   options.weights_of = arguments.weights_of;
   options.labels = parse_labels(arguments.labels);
-  options.cancel = &common.cancel;
   std::vector<pts::Value> samples;
   for (const std::string& file : arguments.samples) {
     if (is_npy(file))
@@ -67,18 +70,27 @@ void publish(const Common& common, const PublishArguments& arguments) {
   }
   for (const pts::Value& sample : samples) options.sample.emplace_back(sample.get());
   ProgressBar bar("publishing " + arguments.name, common.show_progress());
-  options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
-  report(common, arguments.name, store.publish_file(arguments.name, arguments.model, keys, options),
-         arguments.alias);
+  const std::uint64_t version = store.publish(arguments.name, pts::Source::file(arguments.model),
+                                              keys, options, common.call(bar));
+  report(common, arguments.name, version, arguments.alias);
 }
 
-pts::GridfsFile gridfs_file(const PublishArguments& arguments) {
+pts::Source jwe_source(const PublishArguments& arguments) {
+  if (arguments.gridfs.empty()) return pts::Source::file(arguments.model);
   pts::GridfsFile file;
   file.uri = arguments.gridfs;
   file.bucket = arguments.bucket;
   (arguments.by_id ? file.id : file.filename) = arguments.model;
-  file.jwk_filename = arguments.gridfs_jwk;
-  return file;
+  return pts::Source::gridfs(file);
+}
+
+pts::Source jwk_source(const PublishArguments& arguments) {
+  if (arguments.gridfs_jwk.empty()) return pts::Source::file(arguments.jwk);
+  pts::GridfsFile file;
+  file.uri = arguments.gridfs;
+  file.bucket = arguments.bucket;
+  file.filename = arguments.gridfs_jwk;
+  return pts::Source::gridfs(file);
 }
 
 void import_model(const Common& common, const PublishArguments& arguments) {
@@ -88,15 +100,13 @@ void import_model(const Common& common, const PublishArguments& arguments) {
   options.format = arguments.format;
   options.alias = arguments.alias;
   options.labels = parse_labels(arguments.labels);
-  options.cancel = &common.cancel;
   ProgressBar bar("importing " + arguments.name, common.show_progress());
-  options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
-  const std::string jwk = arguments.jwk.empty() ? "" : read_file(arguments.jwk);
-  const std::uint64_t version =
-      arguments.gridfs.empty()
-          ? store.import_file(arguments.name, arguments.model, jwk, arguments.sha256, keys, options)
-          : store.import_gridfs(arguments.name, gridfs_file(arguments), jwk, arguments.sha256, keys,
-                                options);
+  const pts::Source jwk = jwk_source(arguments);
+  pts::ImportOptions from;
+  from.jwk_source = &jwk;
+  from.sha256 = arguments.sha256;
+  const std::uint64_t version = store.import_jwe(arguments.name, jwe_source(arguments), keys, from,
+                                                 options, common.call(bar));
   report(common, arguments.name, version, arguments.alias);
 }
 
@@ -110,10 +120,9 @@ void copy(const Common& common, const PublishArguments& arguments) {
   options.alias = arguments.alias;
   options.weights_of = arguments.weights_of;
   options.labels = parse_labels(arguments.labels);
-  options.cancel = &common.cancel;
   ProgressBar bar("copying " + arguments.name, common.show_progress());
-  options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
-  const std::uint64_t version = source.copy(arguments.name, keys, target, target_keys, options);
+  const std::uint64_t version =
+      source.copy(arguments.name, keys, target, target_keys, options, common.call(bar));
   report(common, arguments.name.substr(0, arguments.name.find_first_of("/@")), version,
          arguments.alias);
 }
@@ -130,9 +139,7 @@ void add_publish(CLI::App& app, Common& common) {
   verb->add_option("--sample", arguments->samples,
                    "Input to record datatypes and shapes from: a V2 JSON request, or an .npy file "
                    "per input, in order");
-  verb->add_option(
-      "--format", arguments->format,
-      "torchscript or aotinductor (found out when left off), or opaque: any bytes, never run");
+  verb->add_option("--format", arguments->format, kFormatHelp);
   verb->add_option("--weights-of", arguments->weights_of,
                    "REF of a compiled version: MODEL is weights for its program (safetensors, or "
                    "torch.save(model.state_dict(), ...)), which the new version shares");
@@ -164,8 +171,7 @@ void add_import(CLI::App& app, Common& common) {
   verb->add_option("--alias", arguments->alias, "Point this alias at the new version");
   verb->add_option("--label", arguments->labels,
                    "KEY=VALUE, stored readable and signed; may be repeated");
-  verb->add_option("--format", arguments->format,
-                   "torchscript (default), or opaque: any bytes, never run");
+  verb->add_option("--format", arguments->format, kFormatHelp);
   verb->callback([&common, arguments] {
     common.run = [&common, arguments] { import_model(common, *arguments); };
   });

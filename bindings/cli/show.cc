@@ -65,7 +65,8 @@ std::vector<std::string> row_of(const std::string& name, const ordered_json& ent
 }
 
 void list_models(const Common& common, const ShowArguments& arguments) {
-  const std::string text = common.open_store().list(arguments.after, arguments.limit);
+  const std::string text =
+      common.open_store().list(arguments.after, arguments.limit, common.call());
   if (common.json) {
     std::cout << text << '\n';
     return;
@@ -86,7 +87,7 @@ void list_models(const Common& common, const ShowArguments& arguments) {
 
 void list_versions(const Common& common, const ShowArguments& arguments) {
   const std::string text =
-      common.open_store().list_versions(arguments.reference, 0, arguments.limit);
+      common.open_store().list_versions(arguments.reference, 0, arguments.limit, common.call());
   if (common.json) {
     std::cout << text << '\n';
     return;
@@ -116,18 +117,18 @@ void show(const Common& common, const ShowArguments& arguments) {
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
   if (arguments.example) {
-    std::cout
-        << store.fetch(arguments.reference, keys, arguments.expected.options(common)).example()
-        << '\n';
+    std::cout << store.fetch(arguments.reference, keys, arguments.expected.options(), common.call())
+                     .example()
+              << '\n';
     return;
   }
   std::string reference = arguments.reference;
   if (arguments.expected.any()) {
     // What came up to it is what is shown, whatever the alias points at by then.
-    const auto package = store.fetch(reference, keys, arguments.expected.options(common));
+    const auto package = store.fetch(reference, keys, arguments.expected.options(), common.call());
     reference = package.name() + "/" + std::to_string(package.version());
   }
-  const std::string text = store.show(reference, keys);
+  const std::string text = store.show(reference, keys, common.call());
   if (common.json) {
     std::cout << text << '\n';
     return;
@@ -153,8 +154,6 @@ void show(const Common& common, const ShowArguments& arguments) {
 void verify(const Common& common, const ShowArguments& arguments) {
   auto checks = ordered_json::array();
   ProgressBar bar("verifying " + arguments.reference, common.show_progress());
-  pts::OpenOptions options = arguments.expected.options(common);
-  options.progress = [&bar](std::uint64_t done, std::uint64_t total) { bar.update(done, total); };
   const auto on_check = [&](const char* check, pts_status status, const char* detail) {
     checks.push_back({{"check", check}, {"status", pts_status_name(status)}, {"detail", detail}});
     bar.clear();
@@ -168,7 +167,8 @@ void verify(const Common& common, const ShowArguments& arguments) {
           << '\n';
   };
   try {
-    common.open_store().verify(arguments.reference, common.open_keys(), on_check, options);
+    common.open_store().verify(arguments.reference, common.open_keys(), on_check,
+                               arguments.expected.options(), common.call(bar));
   } catch (const pts::Error&) {
     finish(false);
     throw;
