@@ -61,8 +61,8 @@ func (s *Store) CreateAPIKey(ctx context.Context, key NewAPIKey, keys *Keyring) 
 	if o.Scopes == 0 {
 		o.Scopes = raw.ScopeInfer
 	}
-	return s.newAPIKey(ctx, keys, func(object *raw.Store, ring *raw.Keyring) (*raw.Bytes, []byte, error) {
-		return raw.StoreCreateAPIKey(object, &o, ring)
+	return s.newAPIKey(ctx, keys, func(object *raw.Store, ring *raw.Keyring, with raw.Call) (*raw.Bytes, []byte, error) {
+		return raw.StoreCreateAPIKey(object, &o, ring, with)
 	})
 }
 
@@ -78,14 +78,14 @@ func (s *Store) RotateAPIKey(ctx context.Context, id string, grace time.Duration
 	if grace < 0 {
 		return nil, APIKey{}, newError(ErrInvalidArgument, "the grace time must not be negative")
 	}
-	return s.newAPIKey(ctx, keys, func(object *raw.Store, ring *raw.Keyring) (*raw.Bytes, []byte, error) {
-		return raw.StoreRotateAPIKey(object, id, uint64(grace/time.Second), reason, ring)
+	return s.newAPIKey(ctx, keys, func(object *raw.Store, ring *raw.Keyring, with raw.Call) (*raw.Bytes, []byte, error) {
+		return raw.StoreRotateAPIKey(object, id, uint64(grace/time.Second), reason, ring, with)
 	})
 }
 
-func (s *Store) newAPIKey(ctx context.Context, keys *Keyring, call func(*raw.Store, *raw.Keyring) (*raw.Bytes, []byte, error)) (secret *Secret, key APIKey, err error) {
-	err = s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) error {
-		text, record, err := call(object, ring)
+func (s *Store) newAPIKey(ctx context.Context, keys *Keyring, call func(*raw.Store, *raw.Keyring, raw.Call) (*raw.Bytes, []byte, error)) (secret *Secret, key APIKey, err error) {
+	err = s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) error {
+		text, record, err := call(object, ring, with)
 		if err != nil {
 			return err
 		}
@@ -99,8 +99,8 @@ func (s *Store) newAPIKey(ctx context.Context, keys *Keyring, call func(*raw.Sto
 
 // APIKeys returns all API keys, verified.
 func (s *Store) APIKeys(ctx context.Context, keys *Keyring) (list []APIKey, err error) {
-	err = s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) (err error) {
-		list, err = decoded[[]APIKey](raw.StoreListAPIKeys(object, ring))
+	err = s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) (err error) {
+		list, err = decoded[[]APIKey](raw.StoreListAPIKeys(object, ring, with))
 		return err
 	})
 	return list, err
@@ -108,8 +108,8 @@ func (s *Store) APIKeys(ctx context.Context, keys *Keyring) (list []APIKey, err 
 
 // APIKey returns one API key, verified.
 func (s *Store) APIKey(ctx context.Context, id string, keys *Keyring) (key APIKey, err error) {
-	err = s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) (err error) {
-		key, err = decoded[APIKey](raw.StoreShowAPIKey(object, id, ring))
+	err = s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) (err error) {
+		key, err = decoded[APIKey](raw.StoreShowAPIKey(object, id, ring, with))
 		return err
 	})
 	return key, err
@@ -117,13 +117,14 @@ func (s *Store) APIKey(ctx context.Context, id string, keys *Keyring) (key APIKe
 
 // SetAPIKeyState makes an API key "active", "disabled" or "deleted", which is final.
 func (s *Store) SetAPIKeyState(ctx context.Context, id, state, reason string, keys *Keyring) error {
-	return s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) error {
-		return raw.StoreSetAPIKeyState(object, id, state, reason, ring)
+	return s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) error {
+		return raw.StoreSetAPIKeyState(object, id, state, reason, ring, with)
 	})
 }
 
 // APIKeyChecker checks the API keys that requests bring. A thread of its own asks the store which keys
-// have changed; a check reads memory alone, apart from the first one of an id.
+// have changed, so that one which was disabled, deleted or rotated is refused within 2 s while the store
+// answers; a check reads memory alone, apart from the first one of an id.
 type APIKeyChecker struct {
 	h   handle[*raw.APIKeys]
 	log *logger
@@ -138,9 +139,9 @@ type APIKeyCheckerOptions struct {
 // CheckAPIKeys opens a checker. keys must hold the public key of those who sign API keys.
 func (s *Store) CheckAPIKeys(ctx context.Context, keys *Keyring, options APIKeyCheckerOptions) (*APIKeyChecker, error) {
 	var object *raw.APIKeys
-	err := s.with(ctx, keys, func(store *raw.Store, ring *raw.Keyring) (err error) {
+	err := s.with(ctx, keys, nil, func(store *raw.Store, ring *raw.Keyring, with raw.Call) (err error) {
 		o := raw.APIKeysOptions{GraceMS: orDefault(options.Grace), RefreshMS: orDefault(options.Refresh)}
-		object, err = raw.APIKeysOpen(store, ring, o)
+		object, err = raw.APIKeysOpen(store, ring, o, with)
 		return err
 	})
 	if err != nil {
@@ -190,7 +191,7 @@ func (c *APIKeyChecker) Check(presented string, request APIKeyRequest) (APIKeyHo
 	}
 	result, err := raw.APIKeysCheck(object, presented, raw.APIKeyRequest{
 		Model: request.Model, Scope: int32(request.Scope), Uncounted: request.Uncounted, Bytes: request.Bytes,
-	})
+	}, raw.Call{})
 	wait := time.Duration(min(result.RetryAfterMS, math.MaxInt64/uint64(time.Millisecond))) * time.Millisecond
 	return APIKeyHolder{result.ID, result.Owner, wait}, wrap(context.Background(), err)
 }

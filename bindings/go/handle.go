@@ -56,14 +56,14 @@ func (h *handle[T]) destroyOnce() {
 	}
 }
 
-// cancellable runs a long call with a pts_cancel that is set when the context ends. The goroutine
-// that watches the context is gone when it returns.
-func cancellable(ctx context.Context, call func(cancel *raw.Cancel) error) error {
+// cancellable makes a call with a pts_cancel that is set when the context ends. The goroutine that
+// watches the context is gone when it returns.
+func cancellable(ctx context.Context, callbacks *raw.Callbacks, call func(with raw.Call) error) error {
 	if err := alive(ctx); err != nil {
 		return err
 	}
 	if ctx.Done() == nil {
-		return wrap(ctx, call(nil))
+		return wrap(ctx, call(raw.Call{Callbacks: callbacks}))
 	}
 	cancel, err := raw.CancelCreate()
 	if err != nil {
@@ -78,7 +78,7 @@ func cancellable(ctx context.Context, call func(cancel *raw.Cancel) error) error
 		case <-finished:
 		}
 	}()
-	err = call(cancel)
+	err = call(raw.Call{Cancel: cancel, Callbacks: callbacks})
 	close(finished)
 	<-joined
 	raw.CancelDestroy(cancel)

@@ -11,8 +11,8 @@ import (
 // RollbackAlias points an alias back at a version, or (0) at the one before the present one; doing so
 // again goes back further. alias "" = the model's only one. It returns the version.
 func (s *Store) RollbackAlias(ctx context.Context, name, alias string, version uint64, reason string, keys *Keyring) (now uint64, err error) {
-	err = s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) (err error) {
-		now, err = raw.StoreRollbackAlias(object, name, alias, version, reason, ring)
+	err = s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) (err error) {
+		now, err = raw.StoreRollbackAlias(object, name, alias, version, reason, ring, with)
 		return err
 	})
 	return now, err
@@ -20,15 +20,15 @@ func (s *Store) RollbackAlias(ctx context.Context, name, alias string, version u
 
 // DeleteAlias ends an alias by a record that says so; its history stays.
 func (s *Store) DeleteAlias(ctx context.Context, name, alias, reason string, keys *Keyring) error {
-	return s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) error {
-		return raw.StoreDeleteAlias(object, name, alias, reason, ring)
+	return s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) error {
+		return raw.StoreDeleteAlias(object, name, alias, reason, ring, with)
 	})
 }
 
 // Alias returns one alias, verified.
 func (s *Store) Alias(ctx context.Context, name, alias string, keys *Keyring) (state Alias, err error) {
-	err = s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) (err error) {
-		state, err = decoded[Alias](raw.StoreShowAlias(object, name, alias, ring))
+	err = s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) (err error) {
+		state, err = decoded[Alias](raw.StoreShowAlias(object, name, alias, ring, with))
 		return err
 	})
 	return state, err
@@ -36,8 +36,8 @@ func (s *Store) Alias(ctx context.Context, name, alias string, keys *Keyring) (s
 
 // AliasHistory returns all records of an alias, the oldest first.
 func (s *Store) AliasHistory(ctx context.Context, name, alias string, keys *Keyring) (history []Alias, err error) {
-	err = s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) (err error) {
-		history, err = decoded[[]Alias](raw.StoreAliasHistory(object, name, alias, ring))
+	err = s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) (err error) {
+		history, err = decoded[[]Alias](raw.StoreAliasHistory(object, name, alias, ring, with))
 		return err
 	})
 	return history, err
@@ -62,8 +62,8 @@ type LogRecord struct {
 
 // Log returns the store's log from a record on, at most limit records (0 = all), verified.
 func (s *Store) Log(ctx context.Context, keys *Keyring, first, limit uint64) (log []LogRecord, err error) {
-	err = s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) (err error) {
-		log, err = decoded[[]LogRecord](raw.StoreLog(object, ring, first, limit))
+	err = s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) (err error) {
+		log, err = decoded[[]LogRecord](raw.StoreLog(object, ring, first, limit, with))
 		return err
 	})
 	return log, err
@@ -73,8 +73,9 @@ func (s *Store) Log(ctx context.Context, keys *Keyring, first, limit uint64) (lo
 // ("SEQUENCE:DIGEST" as the finding "log head" gives it), or "".
 func (s *Store) VerifyLog(ctx context.Context, keys *Keyring, head string) ([]Check, error) {
 	var checks []Check
-	err := s.transfer(ctx, keys, func(object *raw.Store, ring *raw.Keyring, cancel *raw.Cancel) error {
-		return raw.StoreVerifyLog(object, ring, head, cancel, &raw.Callbacks{Check: collect(&checks)})
+	callbacks := &raw.Callbacks{Check: collect(&checks)}
+	err := s.with(ctx, keys, callbacks, func(object *raw.Store, ring *raw.Keyring, with raw.Call) error {
+		return raw.StoreVerifyLog(object, ring, head, with)
 	})
 	return checks, err
 }

@@ -72,10 +72,10 @@ func TestImport(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "digits.jwe")
 	ok(t, os.WriteFile(file, jwe, 0o600))
 	var done uint64
-	for i, source := range []ptsecure.ImportSource{
+	for i, source := range []ptsecure.Source{
 		ptsecure.File(file), ptsecure.Bytes(jwe), ptsecure.Reader(bytes.NewReader(jwe), int64(len(jwe))),
 	} {
-		version := must(store.Import(background, "digits", source, jwk, keys, sample(), ptsecure.WithAlias("production"),
+		version := must(store.Import(background, "digits", source, ptsecure.Bytes(jwk), keys, sample(), ptsecure.WithAlias("production"),
 			ptsecure.WithProgress(func(d, _ uint64) { done = d })))(t)
 		if version != uint64(i+1) || done != uint64(len(model)) {
 			t.Fatal(version, done)
@@ -88,7 +88,7 @@ func TestImport(t *testing.T) {
 	plain := randomBytes(100_000)
 	jwe, jwk = byRSA(t, plain)
 	opaque := ptsecure.WithFormat("opaque")
-	must(store.Import(background, "m", ptsecure.Bytes(jwe), jwk, keys, opaque, ptsecure.WithPlaintextSHA256(sha256.Sum256(plain))))(t)
+	must(store.Import(background, "m", ptsecure.Bytes(jwe), ptsecure.Bytes(jwk), keys, opaque, ptsecure.WithPlaintextSHA256(sha256.Sum256(plain))))(t)
 	if !bytes.Equal(decrypted(t, store, "m", keys), plain) {
 		t.Fatal("imported something else")
 	}
@@ -98,9 +98,10 @@ func TestBadImports(t *testing.T) {
 	leakless(t)
 	store, keys := openStore(t, t.TempDir()), newKeys(t)
 	plain := randomBytes(100_000)
-	jwe, jwk := direct(t, plain)
-	_, other := direct(t, plain)
-	byOther, rsaKey := byRSA(t, plain)
+	jwe, ownKey := direct(t, plain)
+	_, otherKey := direct(t, plain)
+	byOther, privateKey := byRSA(t, plain)
+	jwk, other, rsaKey := ptsecure.Bytes(ownKey), ptsecure.Bytes(otherKey), ptsecure.Bytes(privateKey)
 	digest := ptsecure.WithPlaintextSHA256(sha256.Sum256(plain))
 	wrong := ptsecure.WithPlaintextSHA256([32]byte{})
 	flipped := bytes.Clone(jwe)
@@ -109,8 +110,8 @@ func TestBadImports(t *testing.T) {
 	closing(t, verifier)
 	nothing := ptsecure.WithLabels(nil)
 	for name, test := range map[string]struct {
-		source ptsecure.ImportSource
-		jwk    []byte
+		source ptsecure.Source
+		jwk    ptsecure.Source
 		keys   *ptsecure.Keyring
 		option ptsecure.PublishOption
 		status ptsecure.Status
@@ -125,7 +126,7 @@ func TestBadImports(t *testing.T) {
 		"flipped":      {ptsecure.Bytes(flipped), jwk, keys, nothing, ptsecure.ErrCorrupt},
 		"short":        {ptsecure.Reader(bytes.NewReader(jwe), int64(len(jwe))+1), jwk, keys, nothing, ptsecure.ErrIO},
 		"no JWK":       {ptsecure.Bytes(jwe), nil, keys, nothing, ptsecure.ErrInvalidArgument},
-		"empty JWK":    {ptsecure.Bytes(jwe), []byte{}, keys, nothing, ptsecure.ErrCorrupt},
+		"empty JWK":    {ptsecure.Bytes(jwe), ptsecure.Bytes(nil), keys, nothing, ptsecure.ErrCorrupt},
 		"other JWK":    {ptsecure.Bytes(jwe), other, keys, nothing, ptsecure.ErrCorrupt},
 		"RSA JWK":      {ptsecure.Bytes(jwe), rsaKey, keys, digest, ptsecure.ErrNoKey},
 		"no digest":    {ptsecure.Bytes(byOther), rsaKey, keys, nothing, ptsecure.ErrInvalidArgument},
@@ -135,7 +136,8 @@ func TestBadImports(t *testing.T) {
 		"no URI":       {ptsecure.GridFSFile{Filename: "x"}, jwk, keys, nothing, ptsecure.ErrInvalidArgument},
 		"no MongoDB":   {ptsecure.GridFSFile{URI: "models", Filename: "x"}, jwk, keys, nothing, ptsecure.ErrInvalidArgument},
 		"no name":      {ptsecure.GridFSFile{URI: "mongodb://127.0.0.1:1/m"}, jwk, keys, nothing, ptsecure.ErrInvalidArgument},
-		"two keys":     {ptsecure.GridFSFile{URI: "mongodb://127.0.0.1:1/m", Filename: "x", JWKFilename: "k"}, jwk, keys, digest, ptsecure.ErrInvalidArgument},
+		"no JWK file":  {ptsecure.Bytes(jwe), ptsecure.File("there/is/none"), keys, nothing, ptsecure.ErrNotFound},
+		"vast JWK":     {ptsecure.Bytes(jwe), ptsecure.Bytes(make([]byte, 1<<20)), keys, nothing, ptsecure.ErrLimitExceeded},
 		"absent": {ptsecure.GridFSFile{URI: "mongodb://127.0.0.1:1/m?serverSelectionTimeoutMS=50", Filename: "x"}, jwk, keys, nothing,
 			ptsecure.ErrUnavailable},
 	} {
@@ -192,25 +194,25 @@ func TestImportFromGridFS(t *testing.T) {
 	must(python("-c", putGridFS, uri, filepath.Join(folder, "m.jwe"), filepath.Join(folder, "m.jwk")))(t)
 
 	store, keys := openStore(t, t.TempDir()), newKeys(t)
-	opaque := ptsecure.WithFormat("opaque")
+	opaque, key := ptsecure.WithFormat("opaque"), ptsecure.Bytes(jwk)
 	file := ptsecure.GridFSFile{URI: uri, Bucket: "sealed", Filename: "m.jwe"}
-	must(store.Import(background, "m", file, jwk, keys, opaque))(t)
+	must(store.Import(background, "m", file, key, keys, opaque))(t)
 	beside := file
-	beside.JWKFilename = "m.jwk"
-	_, err := store.Import(background, "m", beside, nil, keys, opaque)
+	beside.Filename = "m.jwk"
+	_, err := store.Import(background, "m", file, beside, keys, opaque)
 	fails(t, err, ptsecure.ErrInvalidArgument, "SHA-256")
-	must(store.Import(background, "m", beside, nil, keys, opaque, ptsecure.WithPlaintextSHA256(sha256.Sum256(plain))))(t)
+	must(store.Import(background, "m", file, beside, keys, opaque, ptsecure.WithPlaintextSHA256(sha256.Sum256(plain))))(t)
 	for _, version := range []string{"m/1", "m/2"} {
 		if !bytes.Equal(decrypted(t, store, version, keys), plain) {
 			t.Fatal(version)
 		}
 	}
 	for _, wrong := range []ptsecure.GridFSFile{{URI: uri, Filename: "m.jwe"}, {URI: uri, Bucket: "sealed", Filename: "n.jwe"}, {URI: uri, Bucket: "sealed", ID: "m"}} {
-		_, err := store.Import(background, "m", wrong, jwk, keys, opaque)
+		_, err := store.Import(background, "m", wrong, key, keys, opaque)
 		fails(t, err, ptsecure.ErrNotFound, "bucket")
 	}
 	ended, cancel := context.WithCancel(background)
 	cancel()
-	_, err = store.Import(ended, "m", file, jwk, keys, opaque)
+	_, err = store.Import(ended, "m", file, key, keys, opaque)
 	stopped(t, err, context.Canceled)
 }

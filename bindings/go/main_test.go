@@ -177,3 +177,6 @@ func equal[T ptsecure.Element](t testing.TB, v ptsecure.Value, want ...T) {
 		t.Fatalf("got %v, not %v", got, want)
 	}
 }
+
+// only is the error of a call that returns something else too.
+func only[T any](_ T, err error) error { return err }

@@ -73,15 +73,20 @@ func (m *Model) Example() ([]byte, error) {
 }
 
 // Fork is a model that shares the weights and has its own copy of the state as it is now.
-func (m *Model) Fork() (*Model, error) {
+// A stateful model's run that is under way is waited for, as long as the context lives.
+func (m *Model) Fork(ctx context.Context) (*Model, error) {
 	object, err := m.acquire()
 	if err != nil {
 		return nil, err
 	}
 	defer m.h.release()
-	fork, err := raw.ModelFork(object)
+	var fork *raw.Model
+	err = cancellable(ctx, nil, func(with raw.Call) (err error) {
+		fork, err = raw.ModelFork(object, with)
+		return err
+	})
 	if err != nil {
-		return nil, wrap(context.Background(), err)
+		return nil, err
 	}
 	return newModel(fork, m.log)
 }
@@ -183,7 +188,10 @@ func (m *Model) run(ctx context.Context, request *Request, b *builder, copied bo
 		if request.Method != "" || request.InputNames != nil {
 			options = &raw.InferOptions{Method: request.Method, InputNames: request.InputNames}
 		}
-		output, err = raw.ModelInfer(object, &m.calls, inputs, options, copied)
+		err = m.turn(ctx, func(with raw.Call) (err error) {
+			output, err = raw.ModelInfer(object, &m.calls, inputs, options, with.Cancel, copied)
+			return err
+		})
 	}
 	for _, input := range inputs {
 		if input.Value != nil {
@@ -194,6 +202,15 @@ func (m *Model) run(ctx context.Context, request *Request, b *builder, copied bo
 		b.unpin()
 	}
 	return output, wrap(ctx, err)
+}
+
+// turn makes a run's call. Runs of a stateful model wait for one another, and the context ends that
+// waiting; a run that has begun can't be stopped, so that the others needn't watch it.
+func (m *Model) turn(ctx context.Context, call func(with raw.Call) error) error {
+	if m.metadata.Stateful {
+		return cancellable(ctx, nil, call)
+	}
+	return call(raw.Call{})
 }
 
 // inputs appends one input a value: Go's tensors as they are, the rest built.
@@ -222,7 +239,11 @@ func (m *Model) InferJSON(ctx context.Context, request json.RawMessage) (json.Ra
 		return nil, err
 	}
 	defer m.h.release()
-	out, err := raw.ModelInferJSON(object, request, nil)
+	var out []byte
+	err = m.turn(ctx, func(with raw.Call) (err error) {
+		out, err = raw.ModelInferJSON(object, request, nil, with)
+		return err
+	})
 	return out, wrap(ctx, err)
 }
 

@@ -211,7 +211,7 @@ func TestStateIsOwnedAndForked(t *testing.T) {
 	equal[float32](t, must(model.Infer(background, ptsecure.NewTensor(data)))(t), 2)
 	data[0] = 100 // what the model keeps is a copy
 	equal[float32](t, must(model.Call(background, "kept"))(t), 2)
-	fork := must(model.Fork())(t)
+	fork := must(model.Fork(background))(t)
 	equal[float32](t, must(fork.Infer(background, ptsecure.NewTensor([]float32{3})))(t), 5)
 	equal[float32](t, must(model.Infer(background, ptsecure.NewTensor([]float32{1})))(t), 3)
 	ok(t, model.Close())
@@ -436,7 +436,7 @@ func TestCloseAllWhileInUse(t *testing.T) {
 func use(model *ptsecure.Model, input *ptsecure.Tensor, how int) error {
 	switch how % 4 {
 	case 0:
-		fork, err := model.Fork()
+		fork, err := model.Fork(background)
 		if err != nil {
 			return err
 		}
@@ -509,7 +509,6 @@ func TestClosedAndNilHandles(t *testing.T) {
 
 // calls is one of each method that can fail.
 func calls(store *ptsecure.Store, keys *ptsecure.Keyring, model *ptsecure.Model, pkg *ptsecure.Package) map[string]func() error {
-	only := func(_ any, err error) error { return err }
 	return map[string]func() error{
 		"Split":        func() error { return only(keys.Split(ptsecure.Opener)) },
 		"Public":       func() error { return only(keys.Public()) },
@@ -527,7 +526,9 @@ func calls(store *ptsecure.Store, keys *ptsecure.Keyring, model *ptsecure.Model,
 		"Load":         func() error { return only(store.Load(background, "digits", keys)) },
 		"Verify":       func() error { return only(store.Verify(background, "digits", keys)) },
 		"Publish":      func() error { return only(store.Publish(background, "digits", ptsecure.Bytes(nil), keys)) },
-		"Import":       func() error { return only(store.Import(background, "digits", ptsecure.Bytes(nil), nil, keys)) },
+		"Import": func() error {
+			return only(store.Import(background, "digits", ptsecure.Bytes(nil), ptsecure.Bytes(nil), keys))
+		},
 		"Rollback":     func() error { return only(store.RollbackAlias(background, "digits", "a", 1, "", keys)) },
 		"DeleteAlias":  func() error { return store.DeleteAlias(background, "digits", "a", "", keys) },
 		"Alias":        func() error { return only(store.Alias(background, "digits", "a", keys)) },
@@ -554,7 +555,7 @@ func calls(store *ptsecure.Store, keys *ptsecure.Keyring, model *ptsecure.Model,
 		"Stream":       func() error { return pkg.Stream(background, nil) },
 		"PkgExport":    func() error { return pkg.Export(background, "never-made") },
 		"Example":      func() error { return only(model.Example()) },
-		"Fork":         func() error { return only(model.Fork()) },
+		"Fork":         func() error { return only(model.Fork(background)) },
 		"Infer":        func() error { return only(model.Infer(background)) },
 		"InferJSON":    func() error { return only(model.InferJSON(background, nil)) },
 		"Run":          func() error { return only(model.Run(background, ptsecure.Request{})) },

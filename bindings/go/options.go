@@ -223,8 +223,8 @@ func WithMaxAge(age time.Duration) LoadOption {
 	return loadOption(func(o *loadOptions) { o.raw.MaxAgeS = uint64(max(age/time.Second, 1)) })
 }
 
-// WithFormat says what is published: "torchscript", the default, or "opaque" for any bytes, which
-// can't be run.
+// WithFormat says what is published: "torchscript", "aotinductor" (a compiled .pt2 package), or "opaque"
+// for any bytes, which can't be run. By default it is what the bytes are: torchscript or aotinductor.
 func WithFormat(format string) PublishOption {
 	return publishOption(func(o *publishOptions) { o.raw.Format = format })
 }

@@ -66,8 +66,8 @@ func (p *Package) Example() ([]byte, error) {
 // Load decrypts and loads the model.
 func (p *Package) Load(ctx context.Context, options ...LoadOption) (model *Model, err error) {
 	var loaded *raw.Model
-	err = p.transfer(ctx, options, func(object *raw.Package, o *raw.OpenOptions, c *raw.Callbacks) (err error) {
-		loaded, err = raw.PackageLoad(object, o, c)
+	err = p.transfer(ctx, options, func(object *raw.Package, o *raw.OpenOptions, with raw.Call) (err error) {
+		loaded, err = raw.PackageLoad(object, o, with)
 		return err
 	})
 	if err != nil {
@@ -79,8 +79,8 @@ func (p *Package) Load(ctx context.Context, options ...LoadOption) (model *Model
 // Decrypt returns the whole model's bytes.
 func (p *Package) Decrypt(ctx context.Context, options ...LoadOption) (secret *Secret, err error) {
 	var plain *raw.Bytes
-	err = p.transfer(ctx, options, func(object *raw.Package, o *raw.OpenOptions, c *raw.Callbacks) (err error) {
-		plain, err = raw.PackageDecrypt(object, o, c)
+	err = p.transfer(ctx, options, func(object *raw.Package, o *raw.OpenOptions, with raw.Call) (err error) {
+		plain, err = raw.PackageDecrypt(object, o, with)
 		return err
 	})
 	if err != nil {
@@ -92,32 +92,31 @@ func (p *Package) Decrypt(ctx context.Context, options ...LoadOption) (secret *S
 // Stream writes the model's bytes to w, each segment authenticated before it is written. Only a nil
 // error says that all of them were good and none is missing.
 func (p *Package) Stream(ctx context.Context, w io.Writer, options ...LoadOption) error {
-	return p.transfer(ctx, options, func(object *raw.Package, o *raw.OpenOptions, c *raw.Callbacks) error {
-		c.Sink = func(part []byte) error {
-			_, err := w.Write(part)
+	return p.transfer(ctx, options, func(object *raw.Package, o *raw.OpenOptions, with raw.Call) error {
+		with.Callbacks.Sink = func(segment []byte) error {
+			_, err := w.Write(segment)
 			return err
 		}
-		return raw.PackageStream(object, o, c)
+		return raw.PackageStream(object, o, with)
 	})
 }
 
 // Export writes the version's standard parts, still encrypted, into a new or empty folder.
 func (p *Package) Export(ctx context.Context, folder string, options ...LoadOption) error {
-	return p.transfer(ctx, options, func(object *raw.Package, o *raw.OpenOptions, c *raw.Callbacks) error {
-		return raw.PackageExport(object, folder, o, c)
+	return p.transfer(ctx, options, func(object *raw.Package, o *raw.OpenOptions, with raw.Call) error {
+		return raw.PackageExport(object, folder, o, with)
 	})
 }
 
-func (p *Package) transfer(ctx context.Context, options []LoadOption, call func(*raw.Package, *raw.OpenOptions, *raw.Callbacks) error) error {
+func (p *Package) transfer(ctx context.Context, options []LoadOption, call func(*raw.Package, *raw.OpenOptions, raw.Call) error) error {
 	object, err := p.acquire()
 	if err != nil {
 		return err
 	}
 	defer p.h.release()
 	o := newLoadOptions(options)
-	return cancellable(ctx, func(cancel *raw.Cancel) error {
-		o.raw.Cancel = cancel
-		return call(object, &o.raw, &raw.Callbacks{Progress: o.progress})
+	return cancellable(ctx, &raw.Callbacks{Progress: o.progress}, func(with raw.Call) error {
+		return call(object, &o.raw, with)
 	})
 }
 

@@ -9,10 +9,11 @@ import (
 	"github.com/ptsecure/ptsecure/bindings/go/internal/raw"
 )
 
-// Source is where the bytes of a model come from: [File], [Bytes] or [Reader].
+// Source is where bytes come from, those of a model, a JWE or a JWK: [File], [Bytes], [Reader] or a
+// [GridFSFile].
 type Source interface {
-	ImportSource
-	publish(s *raw.Store, name string, keys *raw.Keyring, o *raw.PublishOptions, c *raw.Callbacks) (uint64, error)
+	// add adds the bytes to a source for the call that has the callbacks.
+	add(to *raw.Source, callbacks *raw.Callbacks) error
 }
 
 type (
@@ -27,33 +28,36 @@ type (
 // File is a regular file that doesn't change meanwhile (ErrConflict).
 func File(path string) Source { return fileSource(path) }
 
-// Bytes is a model in memory, which must not change during the call.
+// Bytes is what is in memory, which must not change during the call.
 func Bytes(b []byte) Source { return bytesSource(b) }
 
-// Reader is a model of size bytes that r reads. Every position must always give the same bytes.
+// Reader is size bytes that r reads, as io.ReaderAt demands also from several goroutines at once. Every
+// position must always give the same bytes.
 func Reader(r io.ReaderAt, size int64) Source { return readerSource{r, size} }
 
-func (path fileSource) publish(s *raw.Store, name string, keys *raw.Keyring, o *raw.PublishOptions, c *raw.Callbacks) (uint64, error) {
-	return raw.StorePublishFile(s, name, string(path), keys, o, c)
+// GridFSFile is a file in a MongoDB database's GridFS, which is only read.
+type GridFSFile struct {
+	URI      string // mongodb:// or mongodb+srv://, naming the database
+	Bucket   string // "" = "fs"
+	Filename string // the newest file of that name; or else
+	ID       string // the file with this _id: an ObjectId as 24 hex digits, or a text
 }
 
-func (b bytesSource) publish(s *raw.Store, name string, keys *raw.Keyring, o *raw.PublishOptions, c *raw.Callbacks) (uint64, error) {
-	return raw.StorePublishBytes(s, name, b, keys, o, c)
+func (path fileSource) add(to *raw.Source, _ *raw.Callbacks) error {
+	return raw.SourceAddFile(to, string(path))
 }
 
-func (source readerSource) publish(s *raw.Store, name string, keys *raw.Keyring, o *raw.PublishOptions, c *raw.Callbacks) (uint64, error) {
-	if err := source.reads(c); err != nil {
-		return 0, err
-	}
-	return raw.StorePublishRead(s, name, uint64(source.size), keys, o, c)
+func (b bytesSource) add(to *raw.Source, _ *raw.Callbacks) error { return raw.SourceAddBytes(to, b) }
+
+func (file GridFSFile) add(to *raw.Source, _ *raw.Callbacks) error {
+	return raw.SourceAddGridFS(to, raw.GridFSFile(file))
 }
 
-// reads lets a call read from the source.
-func (source readerSource) reads(c *raw.Callbacks) error {
+func (source readerSource) add(to *raw.Source, callbacks *raw.Callbacks) error {
 	if source.r == nil || source.size < 0 {
 		return newError(ErrInvalidArgument, "a reader and a size of 0 or more are needed")
 	}
-	c.Read = func(p []byte, position uint64) error {
+	return raw.SourceAddReader(to, uint64(source.size), callbacks, func(p []byte, position uint64) error {
 		n, err := source.r.ReadAt(p, int64(position))
 		switch {
 		case n == len(p):
@@ -62,8 +66,23 @@ func (source readerSource) reads(c *raw.Callbacks) error {
 			return io.ErrUnexpectedEOF
 		}
 		return err
+	})
+}
+
+// opened is the source for one call, which destroys it. what names it in an error.
+func opened(source Source, what string, callbacks *raw.Callbacks) (*raw.Source, error) {
+	if source == nil {
+		return nil, newError(ErrInvalidArgument, what+" is needed, not nil")
 	}
-	return nil
+	out, err := raw.SourceCreate()
+	if err != nil {
+		return nil, err
+	}
+	if err = source.add(out, callbacks); err != nil {
+		raw.SourceDestroy(out)
+		return nil, err
+	}
+	return out, nil
 }
 
 // Publish inspects, seals, stores, signs and commits a model as the next version of name
@@ -71,14 +90,16 @@ func (source readerSource) reads(c *raw.Callbacks) error {
 // Nothing is visible before all of it is durable and signed. With WithAlias, a version together with
 // an error says that the version is published but the alias could not be set.
 func (s *Store) Publish(ctx context.Context, name string, source Source, keys *Keyring, options ...PublishOption) (uint64, error) {
-	if source == nil {
-		return 0, newError(ErrInvalidArgument, "a source is needed, not nil")
-	}
-	return s.write(ctx, keys, options, func(object *raw.Store, ring *raw.Keyring, o *publishOptions, c *raw.Callbacks) (uint64, error) {
+	return s.write(ctx, keys, options, func(object *raw.Store, ring *raw.Keyring, o *publishOptions, with raw.Call) (uint64, error) {
 		if o.sha256 != "" {
 			return 0, newError(ErrInvalidArgument, "WithPlaintextSHA256 is for Import")
 		}
-		return source.publish(object, name, ring, &o.raw, c)
+		from, err := opened(source, "a source", with.Callbacks)
+		if err != nil {
+			return 0, err
+		}
+		defer raw.SourceDestroy(from)
+		return raw.StorePublish(object, name, from, ring, &o.raw, with)
 	})
 }
 
@@ -95,15 +116,15 @@ func (s *Store) Copy(ctx context.Context, reference string, keys *Keyring, targe
 		return 0, err
 	}
 	defer targetKeys.h.release()
-	return s.write(ctx, keys, options, func(object *raw.Store, ring *raw.Keyring, o *publishOptions, c *raw.Callbacks) (uint64, error) {
+	return s.write(ctx, keys, options, func(object *raw.Store, ring *raw.Keyring, o *publishOptions, with raw.Call) (uint64, error) {
 		if o.sha256 != "" {
 			return 0, newError(ErrInvalidArgument, "WithPlaintextSHA256 is for Import")
 		}
-		return raw.StoreCopy(object, reference, ring, to, toKeys, &o.raw, c)
+		return raw.StoreCopy(object, reference, ring, to, toKeys, &o.raw, with)
 	})
 }
 
-func (s *Store) write(ctx context.Context, keys *Keyring, options []PublishOption, call func(*raw.Store, *raw.Keyring, *publishOptions, *raw.Callbacks) (uint64, error)) (version uint64, err error) {
+func (s *Store) write(ctx context.Context, keys *Keyring, options []PublishOption, call func(*raw.Store, *raw.Keyring, *publishOptions, raw.Call) (uint64, error)) (version uint64, err error) {
 	o := applied(publishOptions{}, options, PublishOption.applyPublish)
 	var b builder
 	defer b.unpin()
@@ -119,9 +140,9 @@ func (s *Store) write(ctx context.Context, keys *Keyring, options []PublishOptio
 		}
 		o.raw.Sample = append(o.raw.Sample, value)
 	}
-	err = s.transfer(ctx, keys, func(object *raw.Store, ring *raw.Keyring, cancel *raw.Cancel) (err error) {
-		o.raw.Cancel = cancel
-		version, err = call(object, ring, &o, &raw.Callbacks{Progress: o.progress})
+	callbacks := &raw.Callbacks{Progress: o.progress}
+	err = s.with(ctx, keys, callbacks, func(object *raw.Store, ring *raw.Keyring, with raw.Call) (err error) {
+		version, err = call(object, ring, &o, with)
 		return err
 	})
 	return version, err

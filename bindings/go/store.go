@@ -58,42 +58,24 @@ func (s *Store) acquire() (*raw.Store, error) {
 	return s.h.acquire()
 }
 
-// short makes a call that isn't stopped by its context.
-func (s *Store) short(ctx context.Context, call func(*raw.Store) error) error {
-	if err := alive(ctx); err != nil {
-		return err
-	}
+// call makes a call that its context stops.
+func (s *Store) call(ctx context.Context, callbacks *raw.Callbacks, call func(*raw.Store, raw.Call) error) error {
 	object, err := s.acquire()
 	if err != nil {
 		return err
 	}
 	defer s.h.release()
-	return wrap(ctx, call(object))
+	return cancellable(ctx, callbacks, func(with raw.Call) error { return call(object, with) })
 }
 
-// with is short with a keyring.
-func (s *Store) with(ctx context.Context, keys *Keyring, call func(*raw.Store, *raw.Keyring) error) error {
+// with is call with a keyring.
+func (s *Store) with(ctx context.Context, keys *Keyring, callbacks *raw.Callbacks, call func(*raw.Store, *raw.Keyring, raw.Call) error) error {
 	ring, err := keys.acquire()
 	if err != nil {
 		return err
 	}
 	defer keys.h.release()
-	return s.short(ctx, func(object *raw.Store) error { return call(object, ring) })
-}
-
-// transfer makes a long call with a keyring.
-func (s *Store) transfer(ctx context.Context, keys *Keyring, call func(*raw.Store, *raw.Keyring, *raw.Cancel) error) error {
-	object, err := s.acquire()
-	if err != nil {
-		return err
-	}
-	defer s.h.release()
-	ring, err := keys.acquire()
-	if err != nil {
-		return err
-	}
-	defer keys.h.release()
-	return cancellable(ctx, func(cancel *raw.Cancel) error { return call(object, ring, cancel) })
+	return s.call(ctx, callbacks, func(object *raw.Store, with raw.Call) error { return call(object, ring, with) })
 }
 
 // StoreInfo names a store.
@@ -102,10 +84,20 @@ type StoreInfo struct {
 	ID  string `json:"id"`  // "" when there is no store yet
 }
 
+// URI is where the store is, without credentials and options; "" once closed. No server is asked.
+func (s *Store) URI() string {
+	object, err := s.acquire()
+	if err != nil {
+		return ""
+	}
+	defer s.h.release()
+	return raw.StoreURI(object)
+}
+
 // Info asks the store for its id.
 func (s *Store) Info(ctx context.Context) (info StoreInfo, err error) {
-	err = s.short(ctx, func(object *raw.Store) (err error) {
-		info, err = decoded[StoreInfo](raw.StoreDescribe(object))
+	err = s.call(ctx, nil, func(object *raw.Store, with raw.Call) (err error) {
+		info, err = decoded[StoreInfo](raw.StoreDescribe(object, with))
 		return err
 	})
 	return info, err
@@ -133,8 +125,8 @@ type ModelEntry struct {
 // most limit (0 = all).
 func (s *Store) List(ctx context.Context, after string, limit uint64) ([]ModelEntry, error) {
 	var list struct{ Models []ModelEntry }
-	err := s.short(ctx, func(object *raw.Store) error {
-		text, err := raw.StoreList(object, after, limit)
+	err := s.call(ctx, nil, func(object *raw.Store, with raw.Call) error {
+		text, err := raw.StoreList(object, after, limit, with)
 		if err == nil {
 			err = json.Unmarshal(text, &list)
 		}
@@ -147,8 +139,8 @@ func (s *Store) List(ctx context.Context, after string, limit uint64) ([]ModelEn
 // newest), at most limit (0 = all).
 func (s *Store) Versions(ctx context.Context, name string, before, limit uint64) ([]VersionEntry, error) {
 	var list struct{ Versions []VersionEntry }
-	err := s.short(ctx, func(object *raw.Store) error {
-		text, err := raw.StoreListVersions(object, name, before, limit)
+	err := s.call(ctx, nil, func(object *raw.Store, with raw.Call) error {
+		text, err := raw.StoreListVersions(object, name, before, limit, with)
 		if err == nil {
 			err = json.Unmarshal(text, &list)
 		}
@@ -177,8 +169,8 @@ type Details struct {
 
 // Show returns what is known of "name", "name/7" or "name@alias", verified.
 func (s *Store) Show(ctx context.Context, reference string, keys *Keyring) (details Details, err error) {
-	err = s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) error {
-		text, err := raw.StoreShow(object, reference, ring)
+	err = s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) error {
+		text, err := raw.StoreShow(object, reference, ring, with)
 		if err == nil {
 			details.JSON = text
 			err = json.Unmarshal(text, &details)
@@ -205,8 +197,8 @@ type Alias struct {
 
 // Aliases returns the aliases of a model, verified.
 func (s *Store) Aliases(ctx context.Context, name string, keys *Keyring) (aliases []Alias, err error) {
-	err = s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) (err error) {
-		aliases, err = decoded[[]Alias](raw.StoreListAliases(object, name, ring))
+	err = s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) (err error) {
+		aliases, err = decoded[[]Alias](raw.StoreListAliases(object, name, ring, with))
 		return err
 	})
 	return aliases, err
@@ -215,8 +207,8 @@ func (s *Store) Aliases(ctx context.Context, name string, keys *Keyring) (aliase
 // SetAlias points an alias at a version, which is verified first. ErrConflict when another operator
 // was faster. reason may be "".
 func (s *Store) SetAlias(ctx context.Context, name, alias string, version uint64, reason string, keys *Keyring) error {
-	return s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) error {
-		return raw.StoreSetAlias(object, name, alias, version, reason, ring)
+	return s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) error {
+		return raw.StoreSetAlias(object, name, alias, version, reason, ring, with)
 	})
 }
 
@@ -232,8 +224,8 @@ const (
 // SetKeyStatus sets the status of the content key of a version; openers refuse a key that isn't
 // enabled. reason may be "".
 func (s *Store) SetKeyStatus(ctx context.Context, reference string, status KeyStatus, reason string, keys *Keyring) error {
-	return s.with(ctx, keys, func(object *raw.Store, ring *raw.Keyring) error {
-		return raw.StoreSetKeyStatus(object, reference, string(status), reason, ring)
+	return s.with(ctx, keys, nil, func(object *raw.Store, ring *raw.Keyring, with raw.Call) error {
+		return raw.StoreSetKeyStatus(object, reference, string(status), reason, ring, with)
 	})
 }
 
@@ -241,9 +233,8 @@ func (s *Store) SetKeyStatus(ctx context.Context, reference string, status KeySt
 func (s *Store) Fetch(ctx context.Context, reference string, keys *Keyring, options ...LoadOption) (*Package, error) {
 	o := newLoadOptions(options)
 	var object *raw.Package
-	err := s.transfer(ctx, keys, func(store *raw.Store, ring *raw.Keyring, cancel *raw.Cancel) (err error) {
-		o.raw.Cancel = cancel
-		object, err = raw.StoreFetch(store, reference, ring, &o.raw)
+	err := s.with(ctx, keys, nil, func(store *raw.Store, ring *raw.Keyring, with raw.Call) (err error) {
+		object, err = raw.StoreFetch(store, reference, ring, &o.raw, with)
 		return err
 	})
 	if err != nil {
@@ -257,9 +248,9 @@ func (s *Store) Fetch(ctx context.Context, reference string, keys *Keyring, opti
 func (s *Store) Load(ctx context.Context, reference string, keys *Keyring, options ...LoadOption) (*Model, error) {
 	o := newLoadOptions(options)
 	var object *raw.Model
-	err := s.transfer(ctx, keys, func(store *raw.Store, ring *raw.Keyring, cancel *raw.Cancel) (err error) {
-		o.raw.Cancel = cancel
-		object, err = raw.ModelOpen(store, reference, ring, &o.raw, &raw.Callbacks{Progress: o.progress})
+	callbacks := &raw.Callbacks{Progress: o.progress}
+	err := s.with(ctx, keys, callbacks, func(store *raw.Store, ring *raw.Keyring, with raw.Call) (err error) {
+		object, err = raw.ModelOpen(store, reference, ring, &o.raw, with)
 		return err
 	})
 	if err != nil {
@@ -280,9 +271,9 @@ type Check struct {
 func (s *Store) Verify(ctx context.Context, reference string, keys *Keyring, options ...LoadOption) ([]Check, error) {
 	o := newLoadOptions(options)
 	var checks []Check
-	err := s.transfer(ctx, keys, func(store *raw.Store, ring *raw.Keyring, cancel *raw.Cancel) error {
-		o.raw.Cancel = cancel
-		return raw.StoreVerify(store, reference, ring, &o.raw, &raw.Callbacks{Progress: o.progress, Check: collect(&checks)})
+	callbacks := &raw.Callbacks{Progress: o.progress, Check: collect(&checks)}
+	err := s.with(ctx, keys, callbacks, func(store *raw.Store, ring *raw.Keyring, with raw.Call) error {
+		return raw.StoreVerify(store, reference, ring, &o.raw, with)
 	})
 	return checks, err
 }

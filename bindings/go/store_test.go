@@ -99,6 +99,9 @@ func everyVerb(t *testing.T, uri string) {
 	}
 	_, err := store.Load(ctx, "digits", keys)
 	fails(t, err, ptsecure.ErrNotFound, "")
+	if uri := store.URI(); uri == "" || strings.Contains(uri, "@") || strings.Contains(uri, "?") {
+		t.Fatal(uri)
+	}
 
 	file := must(os.ReadFile(digits))(t)
 	var done, total uint64
@@ -130,70 +133,78 @@ func everyVerb(t *testing.T, uri string) {
 		t.Fatalf("%+v", versions)
 	}
 
-	ok(t, store.SetAlias(ctx, "digits", "production", 1, "back", keys))
-	aliases := must(store.Aliases(ctx, "digits", keys))(t)
-	if len(aliases) != 1 || aliases[0].Version != 1 || aliases[0].Reason != "back" || aliases[0].Sequence != 4 {
-		t.Fatalf("%+v", aliases)
-	}
-	details := must(store.Show(ctx, "digits@production", keys))(t)
-	if details.Version != 1 || details.KeyStatus != "enabled" || details.Outputs[0].Shape[1] != 10 || !json.Valid(details.JSON) {
-		t.Fatalf("%+v", details)
-	}
-	checks := must(store.Verify(ctx, "digits/2", keys))(t)
-	if len(checks) < 6 || checks[0].Err != nil || checks[0].Detail == "" {
-		t.Fatalf("%+v", checks)
-	}
-
-	pkg := must(store.Fetch(ctx, "digits/2", keys))(t)
-	closing(t, pkg)
-	if pkg.Name() != "digits" || pkg.Version() != 2 || pkg.Size() != uint64(len(file)) || !json.Valid(must(pkg.Manifest())(t)) {
-		t.Fatal(pkg.Name(), pkg.Version(), pkg.Size())
-	}
-	plain := must(pkg.Decrypt(ctx))(t)
-	if !bytes.Equal(plain.Bytes(), file) {
-		t.Fatal("decrypted to something else")
-	}
-	ok(t, plain.Close())
-	var streamed bytes.Buffer
-	ok(t, pkg.Stream(ctx, &streamed))
-	if !bytes.Equal(streamed.Bytes(), file) {
-		t.Fatal("streamed something else")
-	}
-	parts := filepath.Join(t.TempDir(), "parts")
-	ok(t, pkg.Export(ctx, parts))
-	if _, err := os.Stat(filepath.Join(parts, "payload.bin")); err != nil {
-		t.Fatal(err)
-	}
-	model := must(pkg.Load(ctx))(t)
-	closing(t, model)
-	if _, err := model.InferJSON(ctx, must(pkg.Example())(t)); err != nil {
-		t.Fatal(err)
-	}
-
-	target, targetKeys := openStore(t, filepath.Join(t.TempDir(), "elsewhere")), newKeys(t)
-	if version := must(store.Copy(ctx, "digits@production", keys, target, targetKeys, ptsecure.WithAlias("here")))(t); version != 1 {
-		t.Fatal(version)
-	}
-	copied := must(target.Load(ctx, "digits@here", targetKeys))(t)
-	closing(t, copied)
-
-	ok(t, store.SetKeyStatus(ctx, "digits/3", ptsecure.KeyDisabled, "leaked", keys))
-	_, err = store.Load(ctx, "digits", keys)
-	fails(t, err, ptsecure.ErrRevoked, "")
-	checks, err = store.Verify(ctx, "digits/3", keys)
-	fails(t, err, ptsecure.ErrRevoked, "")
-	if !slices.ContainsFunc(checks, func(c ptsecure.Check) bool { return errors.Is(c.Err, ptsecure.ErrRevoked) }) {
-		t.Fatalf("%+v", checks)
-	}
-	fails(t, store.SetKeyStatus(ctx, "digits/3", "lost", "", keys), ptsecure.ErrInvalidArgument, "destroyed")
-
-	strangers := newKeys(t)
-	_, err = store.Load(ctx, "digits/1", strangers)
-	fails(t, err, ptsecure.ErrUntrusted, "")
-	_, err = store.Fetch(ctx, "digits/9", keys)
-	fails(t, err, ptsecure.ErrNotFound, "digits")
-	_, err = store.Fetch(ctx, "digits/01", keys)
-	fails(t, err, ptsecure.ErrInvalidArgument, "")
+	t.Run("aliases", func(t *testing.T) {
+		ok(t, store.SetAlias(ctx, "digits", "production", 1, "back", keys))
+		aliases := must(store.Aliases(ctx, "digits", keys))(t)
+		if len(aliases) != 1 || aliases[0].Version != 1 || aliases[0].Reason != "back" || aliases[0].Sequence != 4 {
+			t.Fatalf("%+v", aliases)
+		}
+	})
+	t.Run("show and verify", func(t *testing.T) {
+		details := must(store.Show(ctx, "digits@production", keys))(t)
+		if details.Version != 1 || details.KeyStatus != "enabled" || details.Outputs[0].Shape[1] != 10 || !json.Valid(details.JSON) {
+			t.Fatalf("%+v", details)
+		}
+		checks := must(store.Verify(ctx, "digits/2", keys))(t)
+		if len(checks) < 6 || checks[0].Err != nil || checks[0].Detail == "" {
+			t.Fatalf("%+v", checks)
+		}
+	})
+	t.Run("package", func(t *testing.T) {
+		pkg := must(store.Fetch(ctx, "digits/2", keys))(t)
+		closing(t, pkg)
+		if pkg.Name() != "digits" || pkg.Version() != 2 || pkg.Size() != uint64(len(file)) || !json.Valid(must(pkg.Manifest())(t)) {
+			t.Fatal(pkg.Name(), pkg.Version(), pkg.Size())
+		}
+		plain := must(pkg.Decrypt(ctx))(t)
+		if !bytes.Equal(plain.Bytes(), file) {
+			t.Fatal("decrypted to something else")
+		}
+		ok(t, plain.Close())
+		var streamed bytes.Buffer
+		ok(t, pkg.Stream(ctx, &streamed))
+		if !bytes.Equal(streamed.Bytes(), file) {
+			t.Fatal("streamed something else")
+		}
+		parts := filepath.Join(t.TempDir(), "parts")
+		ok(t, pkg.Export(ctx, parts))
+		if _, err := os.Stat(filepath.Join(parts, "payload.bin")); err != nil {
+			t.Fatal(err)
+		}
+		model := must(pkg.Load(ctx))(t)
+		closing(t, model)
+		if _, err := model.InferJSON(ctx, must(pkg.Example())(t)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("copy", func(t *testing.T) {
+		target, targetKeys := openStore(t, filepath.Join(t.TempDir(), "elsewhere")), newKeys(t)
+		if version := must(store.Copy(ctx, "digits@production", keys, target, targetKeys, ptsecure.WithAlias("here")))(t); version != 1 {
+			t.Fatal(version)
+		}
+		copied := must(target.Load(ctx, "digits@here", targetKeys))(t)
+		closing(t, copied)
+	})
+	t.Run("key status", func(t *testing.T) {
+		ok(t, store.SetKeyStatus(ctx, "digits/3", ptsecure.KeyDisabled, "leaked", keys))
+		_, err := store.Load(ctx, "digits", keys)
+		fails(t, err, ptsecure.ErrRevoked, "")
+		checks, err := store.Verify(ctx, "digits/3", keys)
+		fails(t, err, ptsecure.ErrRevoked, "")
+		if !slices.ContainsFunc(checks, func(c ptsecure.Check) bool { return errors.Is(c.Err, ptsecure.ErrRevoked) }) {
+			t.Fatalf("%+v", checks)
+		}
+		fails(t, store.SetKeyStatus(ctx, "digits/3", "lost", "", keys), ptsecure.ErrInvalidArgument, "destroyed")
+	})
+	t.Run("refused", func(t *testing.T) {
+		strangers := newKeys(t)
+		_, err := store.Load(ctx, "digits/1", strangers)
+		fails(t, err, ptsecure.ErrUntrusted, "")
+		_, err = store.Fetch(ctx, "digits/9", keys)
+		fails(t, err, ptsecure.ErrNotFound, "digits")
+		_, err = store.Fetch(ctx, "digits/01", keys)
+		fails(t, err, ptsecure.ErrInvalidArgument, "")
+	})
 }
 
 func TestBadPublishes(t *testing.T) {
@@ -351,16 +362,40 @@ func TestContextsStopSilence(t *testing.T) {
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	closing(t, listener)
 	store := openStore(t, fmt.Sprintf("mongodb://%v/models", listener.Addr()), ptsecure.WithConnectTimeout(time.Minute))
-	ctx, cancel := context.WithTimeout(background, 200*time.Millisecond)
-	defer cancel()
-	start := time.Now()
-	_, err := store.Load(ctx, "m", newKeys(t))
-	stopped(t, err, context.DeadlineExceeded)
-	if took := time.Since(start); took > 5*time.Second {
-		t.Fatalf("stopped after %v", took)
+	keys := newKeys(t)
+	for name, call := range map[string]func(ctx context.Context) error{
+		"Info":         func(ctx context.Context) error { return only(store.Info(ctx)) },
+		"List":         func(ctx context.Context) error { return only(store.List(ctx, "", 0)) },
+		"Versions":     func(ctx context.Context) error { return only(store.Versions(ctx, "m", 0, 0)) },
+		"Show":         func(ctx context.Context) error { return only(store.Show(ctx, "m", keys)) },
+		"Aliases":      func(ctx context.Context) error { return only(store.Aliases(ctx, "m", keys)) },
+		"Alias":        func(ctx context.Context) error { return only(store.Alias(ctx, "m", "a", keys)) },
+		"AliasHistory": func(ctx context.Context) error { return only(store.AliasHistory(ctx, "m", "a", keys)) },
+		"SetAlias":     func(ctx context.Context) error { return store.SetAlias(ctx, "m", "a", 1, "", keys) },
+		"DeleteAlias":  func(ctx context.Context) error { return store.DeleteAlias(ctx, "m", "a", "", keys) },
+		"Rollback":     func(ctx context.Context) error { return only(store.RollbackAlias(ctx, "m", "a", 0, "", keys)) },
+		"SetKeyStatus": func(ctx context.Context) error { return store.SetKeyStatus(ctx, "m", ptsecure.KeyDisabled, "", keys) },
+		"Log":          func(ctx context.Context) error { return only(store.Log(ctx, keys, 1, 0)) },
+		"VerifyLog":    func(ctx context.Context) error { return only(store.VerifyLog(ctx, keys, "")) },
+		"APIKeys":      func(ctx context.Context) error { return only(store.APIKeys(ctx, keys)) },
+		"Publish": func(ctx context.Context) error {
+			return only(store.Publish(ctx, "m", ptsecure.Bytes(nil), keys, ptsecure.WithFormat("opaque")))
+		},
+		"Fetch": func(ctx context.Context) error { return only(store.Fetch(ctx, "m", keys)) },
+		"Load":  func(ctx context.Context) error { return only(store.Load(ctx, "m", keys)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(background, 100*time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			stopped(t, call(ctx), context.DeadlineExceeded)
+			if took := time.Since(start); took > 5*time.Second {
+				t.Fatalf("stopped after %v", took)
+			}
+		})
 	}
 	quick := openStore(t, fmt.Sprintf("mongodb://%v/models", listener.Addr()), ptsecure.WithConnectTimeout(200*time.Millisecond))
-	_, err = quick.Load(background, "m", newKeys(t))
+	_, err := quick.Load(background, "m", keys)
 	fails(t, err, ptsecure.ErrUnavailable, "")
 }
 
@@ -478,7 +513,7 @@ func TestLoggerOutlivesStore(t *testing.T) {
 	before := ptsecure.OpenHandles()
 	model := must(pkg.Load(background))(t)
 	ok(t, pkg.Close())
-	fork := must(model.Fork())(t)
+	fork := must(model.Fork(background))(t)
 	ok(t, model.Close())
 	must(fork.Infer(background, ptsecure.NewTensor(pictures(1), 1, 1, 8, 8)))(t)
 	ok(t, fork.Close())

@@ -47,61 +47,63 @@ func (o *APIKeyOptions) in(a *arena) *C.pts_apikey_options {
 }
 
 // StoreCreateAPIKey returns the key's text and its record.
-func StoreCreateAPIKey(s *Store, options *APIKeyOptions, keys *Keyring) (*Bytes, []byte, error) {
+func StoreCreateAPIKey(s *Store, options *APIKeyOptions, keys *Keyring, with Call) (*Bytes, []byte, error) {
 	var a arena
 	defer a.free()
 	o := options.in(&a)
-	return a.secret(func(key **C.pts_bytes, record **C.char, e *C.pts_error) C.pts_status {
-		return C.pts_store_create_apikey((*C.pts_store)(s), o, (*C.pts_keyring)(keys), key, record, e)
+	return with.secret(&a, func(call *C.pts_call, key **C.pts_bytes, record **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_create_apikey((*C.pts_store)(s), (*C.pts_keyring)(keys), o, call, key, record, e)
 	})
 }
 
 // StoreRotateAPIKey returns the new text and the record.
-func StoreRotateAPIKey(s *Store, id string, graceSeconds uint64, reason string, keys *Keyring) (*Bytes, []byte, error) {
+func StoreRotateAPIKey(s *Store, id string, graceSeconds uint64, reason string, keys *Keyring, with Call) (*Bytes, []byte, error) {
 	var a arena
 	defer a.free()
 	i, r := a.text("an id", id), a.optional("a reason", reason)
-	return a.secret(func(key **C.pts_bytes, record **C.char, e *C.pts_error) C.pts_status {
-		return C.pts_store_rotate_apikey((*C.pts_store)(s), i, C.uint64_t(graceSeconds), r, (*C.pts_keyring)(keys), key, record, e)
+	return with.secret(&a, func(call *C.pts_call, key **C.pts_bytes, record **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_rotate_apikey((*C.pts_store)(s), i, C.uint64_t(graceSeconds), r, (*C.pts_keyring)(keys), call, key, record, e)
 	})
 }
 
-func (a *arena) secret(f func(key **C.pts_bytes, record **C.char, e *C.pts_error) C.pts_status) (*Bytes, []byte, error) {
-	if a.err != nil {
-		return nil, nil, a.err
-	}
+func (c Call) secret(a *arena, f func(call *C.pts_call, key **C.pts_bytes, record **C.char, e *C.pts_error) C.pts_status) (*Bytes, []byte, error) {
 	var key *C.pts_bytes
-	record, err := text(func(out **C.char, e *C.pts_error) C.pts_status { return f(&key, out, e) })
+	record, err := c.text(a, func(call *C.pts_call, out **C.char, e *C.pts_error) C.pts_status { return f(call, &key, out, e) })
 	return (*Bytes)(key), record, made(err)
 }
 
-func StoreListAPIKeys(s *Store, keys *Keyring) ([]byte, error) {
-	return text(func(out **C.char, e *C.pts_error) C.pts_status {
-		return C.pts_store_list_apikeys((*C.pts_store)(s), (*C.pts_keyring)(keys), out, e)
-	})
-}
-
-func StoreShowAPIKey(s *Store, id string, keys *Keyring) ([]byte, error) {
+func StoreListAPIKeys(s *Store, keys *Keyring, with Call) ([]byte, error) {
 	var a arena
 	defer a.free()
-	return a.json(a.text("an id", id), func(id *C.char, out **C.char, e *C.pts_error) C.pts_status {
-		return C.pts_store_show_apikey((*C.pts_store)(s), id, (*C.pts_keyring)(keys), out, e)
+	return with.text(&a, func(call *C.pts_call, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_list_apikeys((*C.pts_store)(s), (*C.pts_keyring)(keys), call, out, e)
 	})
 }
 
-func StoreSetAPIKeyState(s *Store, id, state, reason string, keys *Keyring) error {
+func StoreShowAPIKey(s *Store, id string, keys *Keyring, with Call) ([]byte, error) {
+	var a arena
+	defer a.free()
+	i := a.text("an id", id)
+	return with.text(&a, func(call *C.pts_call, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_show_apikey((*C.pts_store)(s), i, (*C.pts_keyring)(keys), call, out, e)
+	})
+}
+
+func StoreSetAPIKeyState(s *Store, id, state, reason string, keys *Keyring, with Call) error {
 	var a arena
 	defer a.free()
 	i, st, r := a.text("an id", id), a.text("a state", state), a.optional("a reason", reason)
-	return a.call(func(e *C.pts_error) C.pts_status {
-		return C.pts_store_set_apikey_state((*C.pts_store)(s), i, st, r, (*C.pts_keyring)(keys), e)
+	return with.run(&a, func(call *C.pts_call, _ C.uintptr_t, e *C.pts_error) C.pts_status {
+		return C.pts_store_set_apikey_state((*C.pts_store)(s), i, st, r, (*C.pts_keyring)(keys), call, e)
 	})
 }
 
 // APIKeysOptions is pts_apikeys_options; 0 = the default.
 type APIKeysOptions struct{ GraceMS, RefreshMS int32 }
 
-func APIKeysOpen(s *Store, keys *Keyring, options APIKeysOptions) (*APIKeys, error) {
+func APIKeysOpen(s *Store, keys *Keyring, options APIKeysOptions, with Call) (*APIKeys, error) {
+	var a arena
+	defer a.free()
 	var o C.pts_apikeys_options
 	C.pts_apikeys_options_init(&o)
 	if options.GraceMS != 0 {
@@ -111,8 +113,8 @@ func APIKeysOpen(s *Store, keys *Keyring, options APIKeysOptions) (*APIKeys, err
 		o.refresh_ms = C.int32_t(options.RefreshMS)
 	}
 	var out *C.pts_apikeys
-	err := call(func(e *C.pts_error) C.pts_status {
-		return C.pts_apikeys_open((*C.pts_store)(s), (*C.pts_keyring)(keys), &o, &out, e)
+	err := with.run(&a, func(call *C.pts_call, _ C.uintptr_t, e *C.pts_error) C.pts_status {
+		return C.pts_apikeys_open((*C.pts_store)(s), (*C.pts_keyring)(keys), &o, call, &out, e)
 	})
 	return (*APIKeys)(out), made(err)
 }
@@ -132,7 +134,7 @@ type APIKeyResult struct {
 }
 
 // APIKeysCheck fills the result whether the key may or not.
-func APIKeysCheck(k *APIKeys, presented string, request APIKeyRequest) (APIKeyResult, error) {
+func APIKeysCheck(k *APIKeys, presented string, request APIKeyRequest, with Call) (APIKeyResult, error) {
 	var a arena
 	defer a.free()
 	var r C.pts_apikey_request
@@ -143,8 +145,8 @@ func APIKeysCheck(k *APIKeys, presented string, request APIKeyRequest) (APIKeyRe
 	r.bytes = C.uint64_t(request.Bytes)
 	var result C.pts_apikey_result
 	C.pts_apikey_result_init(&result)
-	err := a.call(func(e *C.pts_error) C.pts_status {
-		return C.pts_apikeys_check((*C.pts_apikeys)(k), (*C.char)(unsafe.Pointer(unsafe.StringData(presented))), C.size_t(len(presented)), &r, &result, e)
+	err := with.run(&a, func(call *C.pts_call, _ C.uintptr_t, e *C.pts_error) C.pts_status {
+		return C.pts_apikeys_check((*C.pts_apikeys)(k), (*C.char)(unsafe.Pointer(unsafe.StringData(presented))), C.size_t(len(presented)), &r, call, &result, e)
 	})
 	return APIKeyResult{uint64(result.retry_after_ms), C.GoString(&result.id[0]), C.GoString(&result.owner[0])}, err
 }

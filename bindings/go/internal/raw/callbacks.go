@@ -14,10 +14,9 @@ import (
 
 // Callbacks are what a call may run while it is under way. None of them runs on the goroutine that
 // made the call, so that one which panics or ends its goroutine never unwinds through C: the call
-// is stopped instead, and Run returns a *Panicked or a *CallbackError.
+// is stopped instead, and it returns a *Panicked or a *CallbackError.
 type Callbacks struct {
 	Progress func(done, total uint64)
-	Read     func(p []byte, position uint64) error
 	Sink     func(p []byte) error
 	Check    func(check string, status int32, detail string)
 
@@ -29,25 +28,55 @@ type Callbacks struct {
 
 var errGoexit = errors.New("a callback ended its goroutine")
 
-// Run makes a call with the handle that stands for c in C; a nil c is no callbacks and the handle 0.
-func (c *Callbacks) Run(f func(handle uintptr) error) error {
-	if c == nil {
-		return f(0)
+// Call is what a call that may wait obeys, a pts_call: what ends it, and what it runs meanwhile. Either
+// may be nil.
+type Call struct {
+	Cancel    *Cancel
+	Callbacks *Callbacks
+}
+
+// run makes a call with its pts_call and the handle that stands for its callbacks in C, 0 for none.
+func (c Call) run(a *arena, f func(call *C.pts_call, callbacks C.uintptr_t, e *C.pts_error) C.pts_status) error {
+	if c.Cancel == nil && c.Callbacks == nil {
+		return a.call(func(e *C.pts_error) C.pts_status { return f(nil, 0, e) })
 	}
-	handle := cgo.NewHandle(c)
+	call := (*C.pts_call)(a.block(C.sizeof_pts_call))
+	if call == nil {
+		return a.err
+	}
+	callbacks := c.Callbacks
+	if callbacks == nil {
+		C.ptsgo_call_init(call, (*C.pts_cancel)(c.Cancel), 0)
+		return a.call(func(e *C.pts_error) C.pts_status { return f(call, 0, e) })
+	}
+	handle := cgo.NewHandle(callbacks)
 	live.Add(1)
 	err := func() error {
 		defer live.Add(-1)
 		defer handle.Delete()
-		return f(uintptr(handle))
+		progress := handle
+		if callbacks.Progress == nil {
+			progress = 0
+		}
+		C.ptsgo_call_init(call, (*C.pts_cancel)(c.Cancel), C.uintptr_t(progress))
+		return a.call(func(e *C.pts_error) C.pts_status { return f(call, C.uintptr_t(handle), e) })
 	}()
-	if c.panics != nil {
-		return &Panicked{c.panics}
+	if callbacks.panics != nil {
+		return &Panicked{callbacks.panics}
 	}
-	if c.failure != nil && err != nil {
-		return &CallbackError{err, c.failure}
+	if callbacks.failure != nil && err != nil {
+		return &CallbackError{err, callbacks.failure}
 	}
 	return err
+}
+
+// text makes a call that returns text.
+func (c Call) text(a *arena, f func(call *C.pts_call, out **C.char, e *C.pts_error) C.pts_status) ([]byte, error) {
+	var out *C.char
+	if err := c.run(a, func(call *C.pts_call, _ C.uintptr_t, e *C.pts_error) C.pts_status { return f(call, &out, e) }); err != nil {
+		return nil, err
+	}
+	return taken(out), nil
 }
 
 // Panicked is what a callback panicked with.
@@ -88,19 +117,28 @@ func callbacksOf(handle C.uintptr_t) *Callbacks { return cgo.Handle(handle).Valu
 //export ptsgoProgress
 func ptsgoProgress(handle C.uintptr_t, done, total C.uint64_t) C.int32_t {
 	c := callbacksOf(handle)
-	if c.Progress == nil {
-		return 0
-	}
 	return c.guard(func() error {
 		c.Progress(uint64(done), uint64(total))
 		return nil
 	})
 }
 
+// reader is a part of a source that Go reads, for the call of some Callbacks.
+type reader struct {
+	of   *Callbacks
+	read func(p []byte, position uint64) error
+}
+
 //export ptsgoRead
 func ptsgoRead(handle C.uintptr_t, position C.uint64_t, data unsafe.Pointer, size C.size_t) C.int32_t {
-	c := callbacksOf(handle)
-	return c.guard(func() error { return c.Read(unsafe.Slice((*byte)(data), size), uint64(position)) })
+	r := cgo.Handle(handle).Value().(*reader)
+	return r.of.guard(func() error { return r.read(unsafe.Slice((*byte)(data), size), uint64(position)) })
+}
+
+//export ptsgoRelease
+func ptsgoRelease(handle C.uintptr_t) {
+	cgo.Handle(handle).Delete()
+	live.Add(-1)
 }
 
 //export ptsgoSink

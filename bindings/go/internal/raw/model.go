@@ -31,10 +31,12 @@ func ModelExample(m *Model) ([]byte, error) {
 	})
 }
 
-func ModelFork(m *Model) (*Model, error) {
-	var out *C.pts_model
-	err := call(func(e *C.pts_error) C.pts_status { return C.pts_model_fork((*C.pts_model)(m), &out, e) })
-	return (*Model)(out), made(err)
+func ModelFork(m *Model, with Call) (*Model, error) {
+	var a arena
+	defer a.free()
+	return loaded(&a, with, func(call *C.pts_call, out **C.pts_model, e *C.pts_error) C.pts_status {
+		return C.pts_model_fork((*C.pts_model)(m), call, out, e)
+	})
 }
 
 // InferOptions is pts_infer_options; an input name of "" is by position.
@@ -137,7 +139,7 @@ func (call *inference) release() {
 	if c.inputs != &c.few[0] {
 		C.free(unsafe.Pointer(c.inputs))
 	}
-	c.inputs, c.options = nil, nil
+	c.inputs, c.options, c.call = nil, nil, nil
 	call.pins.Unpin()
 	call.put()
 }
@@ -177,7 +179,7 @@ func (call *inference) lend(view *View, input *C.ptsgo_input, copies []byte) []b
 // ModelInfer runs the model. Views are pinned and shared with it. With `copied` what the model
 // returns must not be used after Destroy, and a small tensor is returned as a copy, which costs no
 // second crossing to C; views are copied as far as they fit in the record, if they are few.
-func ModelInfer(m *Model, calls *Calls, inputs []Input, options *InferOptions, copied bool) (Output, error) {
+func ModelInfer(m *Model, calls *Calls, inputs []Input, options *InferOptions, cancel *Cancel, copied bool) (Output, error) {
 	call, err := calls.take(len(inputs))
 	if err != nil {
 		return Output{}, err
@@ -196,7 +198,7 @@ func ModelInfer(m *Model, calls *Calls, inputs []Input, options *InferOptions, c
 			copies = call.lend(input.View, &slots[i], copies)
 		}
 	}
-	if err := call.run(options); err != nil {
+	if err := call.run(options, cancel); err != nil {
 		call.release()
 		return Output{}, err
 	}
@@ -207,12 +209,18 @@ func ModelInfer(m *Model, calls *Calls, inputs []Input, options *InferOptions, c
 	return output, nil
 }
 
-func (call *inference) run(options *InferOptions) error {
+func (call *inference) run(options *InferOptions, cancel *Cancel) error {
 	c := call.c
-	if options != nil {
+	if options != nil || cancel != nil {
 		var a arena
 		defer a.free()
-		if c.options = options.in(&a); a.err != nil {
+		c.options = options.in(&a)
+		if cancel != nil {
+			if c.call = (*C.pts_call)(a.block(C.sizeof_pts_call)); c.call != nil {
+				C.ptsgo_call_init(c.call, (*C.pts_cancel)(cancel), 0)
+			}
+		}
+		if a.err != nil {
 			return a.err
 		}
 	}
@@ -231,15 +239,15 @@ func (o *Output) Destroy() {
 	o.Value, o.call = nil, nil
 }
 
-func ModelInferJSON(m *Model, request []byte, options *InferOptions) ([]byte, error) {
+func ModelInferJSON(m *Model, request []byte, options *InferOptions, with Call) ([]byte, error) {
 	var a arena
 	defer a.free()
 	o := options.in(&a)
 	if len(request) == 0 {
 		request = make([]byte, 0, 1) // an address, though nothing is there
 	}
-	return a.json((*C.char)(unsafe.Pointer(unsafe.SliceData(request))), func(request_ *C.char, out **C.char, e *C.pts_error) C.pts_status {
-		return C.pts_model_infer_json((*C.pts_model)(m), request_, C.size_t(len(request)), o, out, e)
+	return with.text(&a, func(call *C.pts_call, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_model_infer_json((*C.pts_model)(m), (*C.char)(unsafe.Pointer(unsafe.SliceData(request))), C.size_t(len(request)), o, call, out, e)
 	})
 }
 
@@ -247,7 +255,7 @@ func ModelResultJSON(m *Model, result *Value, options *InferOptions) ([]byte, er
 	var a arena
 	defer a.free()
 	o := options.in(&a)
-	return a.json(nil, func(_ *C.char, out **C.char, e *C.pts_error) C.pts_status {
+	return a.json(func(out **C.char, e *C.pts_error) C.pts_status {
 		return C.pts_model_result_json((*C.pts_model)(m), (*C.pts_value)(result), o, out, e)
 	})
 }

@@ -12,7 +12,6 @@ type OpenOptions struct {
 	IntraOpThreads int32
 	WarmUpRuns     int32
 	TorchDir       string
-	Cancel         *Cancel
 	Manifest       string
 	MinSequence    uint64
 	MaxAgeS        uint64
@@ -40,22 +39,26 @@ func (o *OpenOptions) in(a *arena) *C.pts_open_options {
 	c.warm_up_runs = C.int32_t(o.WarmUpRuns)
 	c.optimize = C.int32_t(o.Optimize)
 	c.torch_dir = a.optional("a folder", o.TorchDir)
-	c.cancel = (*C.pts_cancel)(o.Cancel)
 	c.manifest = a.optional("a manifest's digest", o.Manifest)
 	c.min_sequence = C.uint64_t(o.MinSequence)
 	c.max_age_s = C.uint64_t(o.MaxAgeS)
 	return c
 }
 
-func StoreFetch(s *Store, reference string, keys *Keyring, options *OpenOptions) (*Package, error) {
+func StoreFetch(s *Store, reference string, keys *Keyring, options *OpenOptions, with Call) (*Package, error) {
 	var a arena
 	defer a.free()
 	ref, o := a.text("a reference", reference), options.in(&a)
 	var out *C.pts_package
-	err := a.call(func(e *C.pts_error) C.pts_status {
-		return C.pts_store_fetch((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), o, &out, e)
+	err := with.run(&a, func(call *C.pts_call, _ C.uintptr_t, e *C.pts_error) C.pts_status {
+		return C.pts_store_fetch((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), o, call, &out, e)
 	})
-	return (*Package)(out), made(err)
+	if err != nil {
+		C.pts_package_destroy(&out)
+		return nil, err
+	}
+	live.Add(1)
+	return (*Package)(out), nil
 }
 
 func PackageDestroy(p *Package) {
@@ -80,15 +83,13 @@ func PackageExample(p *Package) ([]byte, error) {
 	})
 }
 
-func PackageDecrypt(p *Package, options *OpenOptions, callbacks *Callbacks) (*Bytes, error) {
+func PackageDecrypt(p *Package, options *OpenOptions, with Call) (*Bytes, error) {
 	var a arena
 	defer a.free()
 	o := options.in(&a)
 	var out *C.pts_bytes
-	err := callbacks.Run(func(handle uintptr) error {
-		return a.call(func(e *C.pts_error) C.pts_status {
-			return C.ptsgo_package_decrypt((*C.pts_package)(p), o, &out, C.uintptr_t(handle), e)
-		})
+	err := with.run(&a, func(call *C.pts_call, _ C.uintptr_t, e *C.pts_error) C.pts_status {
+		return C.pts_package_decrypt((*C.pts_package)(p), o, call, &out, e)
 	})
 	if err != nil {
 		C.pts_bytes_destroy(&out)
@@ -98,39 +99,47 @@ func PackageDecrypt(p *Package, options *OpenOptions, callbacks *Callbacks) (*By
 	return (*Bytes)(out), nil
 }
 
-// PackageStream hands out the model with callbacks.Sink.
-func PackageStream(p *Package, options *OpenOptions, callbacks *Callbacks) error {
+// PackageStream hands out the model with the callbacks' Sink.
+func PackageStream(p *Package, options *OpenOptions, with Call) error {
 	var a arena
 	defer a.free()
 	o := options.in(&a)
-	return callbacks.Run(func(handle uintptr) error {
-		return a.call(func(e *C.pts_error) C.pts_status {
-			return C.ptsgo_package_stream((*C.pts_package)(p), o, C.uintptr_t(handle), e)
-		})
+	return with.run(&a, func(call *C.pts_call, callbacks C.uintptr_t, e *C.pts_error) C.pts_status {
+		return C.ptsgo_package_stream((*C.pts_package)(p), o, call, callbacks, e)
 	})
 }
 
-func PackageExport(p *Package, folder string, options *OpenOptions, callbacks *Callbacks) error {
+func PackageExport(p *Package, folder string, options *OpenOptions, with Call) error {
 	var a arena
 	defer a.free()
 	dir, o := a.text("a folder", folder), options.in(&a)
-	return callbacks.Run(func(handle uintptr) error {
-		return a.call(func(e *C.pts_error) C.pts_status {
-			return C.ptsgo_package_export((*C.pts_package)(p), dir, o, C.uintptr_t(handle), e)
-		})
+	return with.run(&a, func(call *C.pts_call, _ C.uintptr_t, e *C.pts_error) C.pts_status {
+		return C.pts_package_export((*C.pts_package)(p), dir, o, call, e)
 	})
 }
 
-func PackageLoad(p *Package, options *OpenOptions, callbacks *Callbacks) (*Model, error) {
+func PackageLoad(p *Package, options *OpenOptions, with Call) (*Model, error) {
 	var a arena
 	defer a.free()
 	o := options.in(&a)
-	var out *C.pts_model
-	err := callbacks.Run(func(handle uintptr) error {
-		return a.call(func(e *C.pts_error) C.pts_status {
-			return C.ptsgo_package_load((*C.pts_package)(p), o, &out, C.uintptr_t(handle), e)
-		})
+	return loaded(&a, with, func(call *C.pts_call, out **C.pts_model, e *C.pts_error) C.pts_status {
+		return C.pts_package_load((*C.pts_package)(p), o, call, out, e)
 	})
+}
+
+func ModelOpen(s *Store, reference string, keys *Keyring, options *OpenOptions, with Call) (*Model, error) {
+	var a arena
+	defer a.free()
+	ref, o := a.text("a reference", reference), options.in(&a)
+	return loaded(&a, with, func(call *C.pts_call, out **C.pts_model, e *C.pts_error) C.pts_status {
+		return C.pts_model_open((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), o, call, out, e)
+	})
+}
+
+// loaded destroys the model of a call whose callback panicked after all.
+func loaded(a *arena, with Call, f func(call *C.pts_call, out **C.pts_model, e *C.pts_error) C.pts_status) (*Model, error) {
+	var out *C.pts_model
+	err := with.run(a, func(call *C.pts_call, _ C.uintptr_t, e *C.pts_error) C.pts_status { return f(call, &out, e) })
 	if err != nil {
 		C.pts_model_destroy(&out)
 		return nil, err
@@ -139,32 +148,12 @@ func PackageLoad(p *Package, options *OpenOptions, callbacks *Callbacks) (*Model
 	return (*Model)(out), nil
 }
 
-func ModelOpen(s *Store, reference string, keys *Keyring, options *OpenOptions, callbacks *Callbacks) (*Model, error) {
+// StoreVerify reports with the callbacks' Check.
+func StoreVerify(s *Store, reference string, keys *Keyring, options *OpenOptions, with Call) error {
 	var a arena
 	defer a.free()
 	ref, o := a.text("a reference", reference), options.in(&a)
-	var out *C.pts_model
-	err := callbacks.Run(func(handle uintptr) error {
-		return a.call(func(e *C.pts_error) C.pts_status {
-			return C.ptsgo_model_open((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), o, &out, C.uintptr_t(handle), e)
-		})
-	})
-	if err != nil {
-		C.pts_model_destroy(&out)
-		return nil, err
-	}
-	live.Add(1)
-	return (*Model)(out), nil
-}
-
-// StoreVerify reports with callbacks.Check.
-func StoreVerify(s *Store, reference string, keys *Keyring, options *OpenOptions, callbacks *Callbacks) error {
-	var a arena
-	defer a.free()
-	ref, o := a.text("a reference", reference), options.in(&a)
-	return callbacks.Run(func(handle uintptr) error {
-		return a.call(func(e *C.pts_error) C.pts_status {
-			return C.ptsgo_store_verify((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), o, C.uintptr_t(handle), e)
-		})
+	return with.run(&a, func(call *C.pts_call, callbacks C.uintptr_t, e *C.pts_error) C.pts_status {
+		return C.ptsgo_store_verify((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), o, call, callbacks, e)
 	})
 }

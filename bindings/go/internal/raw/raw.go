@@ -129,6 +129,14 @@ func newError(status C.pts_status, e *C.pts_error) error {
 	return &Error{int32(status), C.GoString(&e.message[0])}
 }
 
+// json makes a call that returns text, unless its arguments were refused already.
+func (a *arena) json(f func(out **C.char, e *C.pts_error) C.pts_status) ([]byte, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	return text(f)
+}
+
 // made counts an object that a successful call returned.
 func made(err error) error {
 	if err == nil {
@@ -143,8 +151,13 @@ func text(f func(out **C.char, e *C.pts_error) C.pts_status) ([]byte, error) {
 	if err := call(func(e *C.pts_error) C.pts_status { return f(&out, e) }); err != nil {
 		return nil, err
 	}
+	return taken(out), nil
+}
+
+// taken is a text of the library's, which is destroyed.
+func taken(out *C.char) []byte {
 	defer C.pts_text_destroy(&out)
-	return bytes.Clone(unsafe.Slice((*byte)(unsafe.Pointer(out)), C.strlen(out))), nil
+	return bytes.Clone(unsafe.Slice((*byte)(unsafe.Pointer(out)), C.strlen(out)))
 }
 
 // StatusName is pts_status_name.
@@ -152,6 +165,9 @@ func StatusName(status int32) string { return C.GoString(C.pts_status_name(C.pts
 
 // Version is pts_version.
 func Version() string { return C.GoString(C.pts_version()) }
+
+// Cores is pts_cores.
+func Cores() uint32 { return uint32(C.pts_cores()) }
 
 // Features is pts_features.
 func Features() ([]byte, error) {

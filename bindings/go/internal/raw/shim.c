@@ -25,8 +25,17 @@ static void on_log(void* user, int32_t level, const char* message) {
   ptsgoLog((uintptr_t)user, level, (char*)message);
 }
 
-static pts_progress_fn progress_of(uintptr_t callbacks) {
-  return callbacks != 0 ? on_progress : NULL;
+static void on_release(void* user) {
+  ptsgoRelease((uintptr_t)user);
+}
+
+void ptsgo_call_init(pts_call* call, const pts_cancel* cancel, uintptr_t progress) {
+  pts_call_init(call);
+  call->cancel = cancel;
+  if (progress != 0) {
+    call->progress = on_progress;
+    call->progress_user = (void*)progress;
+  }
 }
 
 pts_status ptsgo_store_open(const char* uri, const pts_store_options* options, uintptr_t log,
@@ -39,97 +48,31 @@ pts_status ptsgo_store_open(const char* uri, const pts_store_options* options, u
   return pts_store_open(uri, &with_log, out, error);
 }
 
-pts_status ptsgo_publish_file(pts_store* self, const char* name, const char* path,
-                              const pts_keyring* keys, const pts_publish_options* options,
-                              uint64_t* version, uintptr_t callbacks, pts_error* error) {
-  return pts_store_publish_file(self, name, path, keys, options, version, progress_of(callbacks),
-                                (void*)callbacks, error);
-}
-
-pts_status ptsgo_publish_bytes(pts_store* self, const char* name, const void* data, size_t size,
-                               const pts_keyring* keys, const pts_publish_options* options,
-                               uint64_t* version, uintptr_t callbacks, pts_error* error) {
-  return pts_store_publish_bytes(self, name, data, size, keys, options, version,
-                                 progress_of(callbacks), (void*)callbacks, error);
-}
-
-pts_status ptsgo_publish_read(pts_store* self, const char* name, uint64_t size,
-                              const pts_keyring* keys, const pts_publish_options* options,
-                              uint64_t* version, uintptr_t callbacks, pts_error* error) {
-  return pts_store_publish_read(self, name, size, keys, options, version, on_read,
-                                progress_of(callbacks), (void*)callbacks, error);
-}
-
-pts_status ptsgo_import_file(pts_store* self, const char* name, const char* path, const char* jwk,
-                             size_t jwk_size, const char* sha256, const pts_keyring* keys,
-                             const pts_publish_options* options, uint64_t* version,
-                             uintptr_t callbacks, pts_error* error) {
-  return pts_store_import_file(self, name, path, jwk, jwk_size, sha256, keys, options, version,
-                               progress_of(callbacks), (void*)callbacks, error);
-}
-
-pts_status ptsgo_import_read(pts_store* self, const char* name, uint64_t size, const char* jwk,
-                             size_t jwk_size, const char* sha256, const pts_keyring* keys,
-                             const pts_publish_options* options, uint64_t* version,
-                             uintptr_t callbacks, pts_error* error) {
-  return pts_store_import_read(self, name, size, jwk, jwk_size, sha256, keys, options, version,
-                               on_read, progress_of(callbacks), (void*)callbacks, error);
-}
-
-pts_status ptsgo_import_gridfs(pts_store* self, const char* name, const pts_gridfs_file* file,
-                               const char* jwk, size_t jwk_size, const char* sha256,
-                               const pts_keyring* keys, const pts_publish_options* options,
-                               uint64_t* version, uintptr_t callbacks, pts_error* error) {
-  return pts_store_import_gridfs(self, name, file, jwk, jwk_size, sha256, keys, options, version,
-                                 progress_of(callbacks), (void*)callbacks, error);
-}
-
-pts_status ptsgo_package_decrypt(pts_package* self, const pts_open_options* options,
-                                 pts_bytes** out, uintptr_t callbacks, pts_error* error) {
-  return pts_package_decrypt(self, options, out, progress_of(callbacks), (void*)callbacks, error);
+pts_status ptsgo_source_add_reader(pts_source* self, uint64_t size, uintptr_t reader,
+                                   pts_error* error) {
+  pts_part part = PTS_PART_INIT;
+  part.size = size;
+  part.read = on_read;
+  part.release = on_release;
+  part.user = (void*)reader;
+  part.concurrent = 1; /* io.ReaderAt: calls may be made in parallel */
+  return pts_source_add(self, NULL, &part, error);
 }
 
 pts_status ptsgo_package_stream(pts_package* self, const pts_open_options* options,
-                                uintptr_t callbacks, pts_error* error) {
-  return pts_package_stream(self, options, on_sink, (void*)callbacks, error);
-}
-
-pts_status ptsgo_package_export(pts_package* self, const char* folder,
-                                const pts_open_options* options, uintptr_t callbacks,
-                                pts_error* error) {
-  return pts_package_export(self, folder, options, progress_of(callbacks), (void*)callbacks, error);
-}
-
-pts_status ptsgo_package_load(pts_package* self, const pts_open_options* options, pts_model** out,
-                              uintptr_t callbacks, pts_error* error) {
-  return pts_package_load(self, options, out, progress_of(callbacks), (void*)callbacks, error);
-}
-
-pts_status ptsgo_model_open(pts_store* store, const char* reference, const pts_keyring* keys,
-                            const pts_open_options* options, pts_model** out, uintptr_t callbacks,
-                            pts_error* error) {
-  return pts_model_open(store, reference, keys, options, out, progress_of(callbacks),
-                        (void*)callbacks, error);
+                                const pts_call* call, uintptr_t sink, pts_error* error) {
+  return pts_package_stream(self, options, call, on_sink, (void*)sink, error);
 }
 
 pts_status ptsgo_store_verify(pts_store* self, const char* reference, const pts_keyring* keys,
-                              const pts_open_options* options, uintptr_t callbacks,
-                              pts_error* error) {
-  return pts_store_verify(self, reference, keys, options, on_check, progress_of(callbacks),
-                          (void*)callbacks, error);
+                              const pts_open_options* options, const pts_call* call,
+                              uintptr_t check, pts_error* error) {
+  return pts_store_verify(self, reference, keys, options, call, on_check, (void*)check, error);
 }
 
 pts_status ptsgo_store_verify_log(pts_store* self, const pts_keyring* keys, const char* head,
-                                  const pts_cancel* cancel, uintptr_t callbacks, pts_error* error) {
-  return pts_store_verify_log(self, keys, head, cancel, on_check, (void*)callbacks, error);
-}
-
-pts_status ptsgo_store_copy(pts_store* self, const char* reference, const pts_keyring* keys,
-                            pts_store* target, const pts_keyring* target_keys,
-                            const pts_publish_options* options, uint64_t* version,
-                            uintptr_t callbacks, pts_error* error) {
-  return pts_store_copy(self, reference, keys, target, target_keys, options, version,
-                        progress_of(callbacks), (void*)callbacks, error);
+                                  const pts_call* call, uintptr_t check, pts_error* error) {
+  return pts_store_verify_log(self, keys, head, call, on_check, (void*)check, error);
 }
 
 pts_status ptsgo_tensor_value(const ptsgo_tensor* tensor, int32_t copy, pts_value** out,
@@ -202,7 +145,8 @@ static pts_status infer(ptsgo_inference* self, const pts_value** values, pts_val
     }
     if (status != PTS_OK) return status;
   }
-  return pts_model_infer(self->model, values, self->count, self->options, &self->out, &self->error);
+  return pts_model_infer(self->model, values, self->count, self->options, self->call, &self->out,
+                         &self->error);
 }
 
 /* 0 for a datatype this doesn't know. */

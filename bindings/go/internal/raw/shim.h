@@ -5,51 +5,21 @@
 
 #include <ptsecure/ptsecure.h>
 
-/* `callbacks` is the cgo.Handle of a *Callbacks, or 0 for none. */
+/* `progress`, `sink` and `check` are the cgo.Handle of a *Callbacks, `log` that of a *Log, `reader`
+ * that of a *reader; 0 = none. */
+void ptsgo_call_init(pts_call* call, const pts_cancel* cancel, uintptr_t progress);
 pts_status ptsgo_store_open(const char* uri, const pts_store_options* options, uintptr_t log,
                             pts_store** out, pts_error* error);
-pts_status ptsgo_publish_file(pts_store* self, const char* name, const char* path,
-                              const pts_keyring* keys, const pts_publish_options* options,
-                              uint64_t* version, uintptr_t callbacks, pts_error* error);
-pts_status ptsgo_publish_bytes(pts_store* self, const char* name, const void* data, size_t size,
-                               const pts_keyring* keys, const pts_publish_options* options,
-                               uint64_t* version, uintptr_t callbacks, pts_error* error);
-pts_status ptsgo_publish_read(pts_store* self, const char* name, uint64_t size,
-                              const pts_keyring* keys, const pts_publish_options* options,
-                              uint64_t* version, uintptr_t callbacks, pts_error* error);
-pts_status ptsgo_import_file(pts_store* self, const char* name, const char* path, const char* jwk,
-                             size_t jwk_size, const char* sha256, const pts_keyring* keys,
-                             const pts_publish_options* options, uint64_t* version,
-                             uintptr_t callbacks, pts_error* error);
-pts_status ptsgo_import_read(pts_store* self, const char* name, uint64_t size, const char* jwk,
-                             size_t jwk_size, const char* sha256, const pts_keyring* keys,
-                             const pts_publish_options* options, uint64_t* version,
-                             uintptr_t callbacks, pts_error* error);
-pts_status ptsgo_import_gridfs(pts_store* self, const char* name, const pts_gridfs_file* file,
-                               const char* jwk, size_t jwk_size, const char* sha256,
-                               const pts_keyring* keys, const pts_publish_options* options,
-                               uint64_t* version, uintptr_t callbacks, pts_error* error);
-pts_status ptsgo_package_decrypt(pts_package* self, const pts_open_options* options,
-                                 pts_bytes** out, uintptr_t callbacks, pts_error* error);
+/* A part without a name. `reader` is released with the source, unless adding it fails. */
+pts_status ptsgo_source_add_reader(pts_source* self, uint64_t size, uintptr_t reader,
+                                   pts_error* error);
 pts_status ptsgo_package_stream(pts_package* self, const pts_open_options* options,
-                                uintptr_t callbacks, pts_error* error);
-pts_status ptsgo_package_export(pts_package* self, const char* folder,
-                                const pts_open_options* options, uintptr_t callbacks,
-                                pts_error* error);
-pts_status ptsgo_package_load(pts_package* self, const pts_open_options* options, pts_model** out,
-                              uintptr_t callbacks, pts_error* error);
-pts_status ptsgo_model_open(pts_store* store, const char* reference, const pts_keyring* keys,
-                            const pts_open_options* options, pts_model** out, uintptr_t callbacks,
-                            pts_error* error);
+                                const pts_call* call, uintptr_t sink, pts_error* error);
 pts_status ptsgo_store_verify(pts_store* self, const char* reference, const pts_keyring* keys,
-                              const pts_open_options* options, uintptr_t callbacks,
-                              pts_error* error);
+                              const pts_open_options* options, const pts_call* call,
+                              uintptr_t check, pts_error* error);
 pts_status ptsgo_store_verify_log(pts_store* self, const pts_keyring* keys, const char* head,
-                                  const pts_cancel* cancel, uintptr_t callbacks, pts_error* error);
-pts_status ptsgo_store_copy(pts_store* self, const char* reference, const pts_keyring* keys,
-                            pts_store* target, const pts_keyring* target_keys,
-                            const pts_publish_options* options, uint64_t* version,
-                            uintptr_t callbacks, pts_error* error);
+                                  const pts_call* call, uintptr_t check, pts_error* error);
 
 enum { PTSGO_MAX_RANK = 16 };
 
@@ -87,6 +57,7 @@ enum { PTSGO_FEW_INPUTS = 4, PTSGO_SMALL_INPUTS = 4096, PTSGO_SMALL_ANSWER = 409
 typedef struct ptsgo_inference {
   const pts_model* model;
   const pts_infer_options* options;
+  const pts_call* call;
   ptsgo_input* inputs; /* `few`, or an array elsewhere */
   size_t count;
   int32_t copy; /* nonzero: a tensor on the CPU, row-major and small, is copied into `answer`, and

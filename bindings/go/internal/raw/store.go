@@ -44,67 +44,68 @@ func StoreDestroy(s *Store) {
 	live.Add(-1)
 }
 
-func StoreDescribe(s *Store) ([]byte, error) {
-	return text(func(out **C.char, e *C.pts_error) C.pts_status {
-		return C.pts_store_describe((*C.pts_store)(s), out, e)
-	})
-}
+// StoreURI is pts_store_uri.
+func StoreURI(s *Store) string { return C.GoString(C.pts_store_uri((*C.pts_store)(s))) }
 
-func StoreList(s *Store, after string, limit uint64) ([]byte, error) {
+func StoreDescribe(s *Store, with Call) ([]byte, error) {
 	var a arena
 	defer a.free()
-	return a.json(a.optional("a model's name", after), func(after *C.char, out **C.char, e *C.pts_error) C.pts_status {
-		return C.pts_store_list((*C.pts_store)(s), after, C.uint64_t(limit), out, e)
+	return with.text(&a, func(call *C.pts_call, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_describe((*C.pts_store)(s), call, out, e)
 	})
 }
 
-func StoreListVersions(s *Store, name string, before, limit uint64) ([]byte, error) {
+func StoreList(s *Store, after string, limit uint64, with Call) ([]byte, error) {
 	var a arena
 	defer a.free()
-	return a.json(a.text("a model's name", name), func(name *C.char, out **C.char, e *C.pts_error) C.pts_status {
-		return C.pts_store_list_versions((*C.pts_store)(s), name, C.uint64_t(before), C.uint64_t(limit), out, e)
+	name := a.optional("a model's name", after)
+	return with.text(&a, func(call *C.pts_call, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_list((*C.pts_store)(s), name, C.uint64_t(limit), call, out, e)
 	})
 }
 
-func StoreShow(s *Store, reference string, keys *Keyring) ([]byte, error) {
+func StoreListVersions(s *Store, name string, before, limit uint64, with Call) ([]byte, error) {
 	var a arena
 	defer a.free()
-	return a.json(a.text("a reference", reference), func(reference *C.char, out **C.char, e *C.pts_error) C.pts_status {
-		return C.pts_store_show((*C.pts_store)(s), reference, (*C.pts_keyring)(keys), out, e)
+	n := a.text("a model's name", name)
+	return with.text(&a, func(call *C.pts_call, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_list_versions((*C.pts_store)(s), n, C.uint64_t(before), C.uint64_t(limit), call, out, e)
 	})
 }
 
-func StoreListAliases(s *Store, name string, keys *Keyring) ([]byte, error) {
+func StoreShow(s *Store, reference string, keys *Keyring, with Call) ([]byte, error) {
 	var a arena
 	defer a.free()
-	return a.json(a.text("a model's name", name), func(name *C.char, out **C.char, e *C.pts_error) C.pts_status {
-		return C.pts_store_list_aliases((*C.pts_store)(s), name, (*C.pts_keyring)(keys), out, e)
+	ref := a.text("a reference", reference)
+	return with.text(&a, func(call *C.pts_call, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_show((*C.pts_store)(s), ref, (*C.pts_keyring)(keys), call, out, e)
 	})
 }
 
-// json makes a call about one name or reference that returns text.
-func (a *arena) json(about *C.char, f func(about *C.char, out **C.char, e *C.pts_error) C.pts_status) ([]byte, error) {
-	if a.err != nil {
-		return nil, a.err
-	}
-	return text(func(out **C.char, e *C.pts_error) C.pts_status { return f(about, out, e) })
+func StoreListAliases(s *Store, name string, keys *Keyring, with Call) ([]byte, error) {
+	var a arena
+	defer a.free()
+	n := a.text("a model's name", name)
+	return with.text(&a, func(call *C.pts_call, out **C.char, e *C.pts_error) C.pts_status {
+		return C.pts_store_list_aliases((*C.pts_store)(s), n, (*C.pts_keyring)(keys), call, out, e)
+	})
 }
 
-func StoreSetAlias(s *Store, name, alias string, version uint64, reason string, keys *Keyring) error {
+func StoreSetAlias(s *Store, name, alias string, version uint64, reason string, keys *Keyring, with Call) error {
 	var a arena
 	defer a.free()
 	n, al, r := a.text("a model's name", name), a.text("an alias", alias), a.optional("a reason", reason)
-	return a.call(func(e *C.pts_error) C.pts_status {
-		return C.pts_store_set_alias((*C.pts_store)(s), n, al, C.uint64_t(version), r, (*C.pts_keyring)(keys), e)
+	return with.run(&a, func(call *C.pts_call, _ C.uintptr_t, e *C.pts_error) C.pts_status {
+		return C.pts_store_set_alias((*C.pts_store)(s), n, al, C.uint64_t(version), r, (*C.pts_keyring)(keys), call, e)
 	})
 }
 
-func StoreSetKeyStatus(s *Store, reference, status, reason string, keys *Keyring) error {
+func StoreSetKeyStatus(s *Store, reference, status, reason string, keys *Keyring, with Call) error {
 	var a arena
 	defer a.free()
 	ref, st, r := a.text("a reference", reference), a.text("a key's status", status), a.optional("a reason", reason)
-	return a.call(func(e *C.pts_error) C.pts_status {
-		return C.pts_store_set_key_status((*C.pts_store)(s), ref, st, r, (*C.pts_keyring)(keys), e)
+	return with.run(&a, func(call *C.pts_call, _ C.uintptr_t, e *C.pts_error) C.pts_status {
+		return C.pts_store_set_key_status((*C.pts_store)(s), ref, st, r, (*C.pts_keyring)(keys), call, e)
 	})
 }
 
@@ -115,7 +116,6 @@ type PublishOptions struct {
 	Sample                 []*Value
 	SampleJSON             string
 	TorchDir               string
-	Cancel                 *Cancel
 }
 
 func (o *PublishOptions) in(a *arena) *C.pts_publish_options {
@@ -137,7 +137,6 @@ func (o *PublishOptions) in(a *arena) *C.pts_publish_options {
 		c.sample_count = C.size_t(len(sample))
 	}
 	c.torch_dir = a.optional("a folder", o.TorchDir)
-	c.cancel = (*C.pts_cancel)(o.Cancel)
 	c.sample_json = a.optional("a JSON sample", o.SampleJSON)
 	return c
 }
@@ -153,53 +152,26 @@ func (a *arena) texts(what string, texts []string) **C.char {
 	return (**C.char)(unsafe.Pointer(&list[0]))
 }
 
-func StorePublishFile(s *Store, name, path string, keys *Keyring, options *PublishOptions, callbacks *Callbacks) (uint64, error) {
-	return publish(name, options, callbacks, func(a *arena) publishCall {
-		file := a.text("a path", path)
-		return func(name *C.char, o *C.pts_publish_options, version *C.uint64_t, handle C.uintptr_t, e *C.pts_error) C.pts_status {
-			return C.ptsgo_publish_file((*C.pts_store)(s), name, file, (*C.pts_keyring)(keys), o, version, handle, e)
-		}
+func StorePublish(s *Store, name string, source *Source, keys *Keyring, options *PublishOptions, with Call) (uint64, error) {
+	return published(name, options, with, func(_ *arena, name *C.char, o *C.pts_publish_options, call *C.pts_call, version *C.uint64_t, e *C.pts_error) C.pts_status {
+		return C.pts_store_publish((*C.pts_store)(s), name, source.c, (*C.pts_keyring)(keys), o, call, version, e)
 	})
 }
 
-func StorePublishBytes(s *Store, name string, data []byte, keys *Keyring, options *PublishOptions, callbacks *Callbacks) (uint64, error) {
-	if len(data) == 0 {
-		data = make([]byte, 0, 1) // an address, though nothing is there
-	}
-	return publish(name, options, callbacks, func(*arena) publishCall {
-		return func(name *C.char, o *C.pts_publish_options, version *C.uint64_t, handle C.uintptr_t, e *C.pts_error) C.pts_status {
-			return C.ptsgo_publish_bytes((*C.pts_store)(s), name, unsafe.Pointer(unsafe.SliceData(data)), C.size_t(len(data)), (*C.pts_keyring)(keys), o, version, handle, e)
-		}
+func StoreCopy(s *Store, reference string, keys *Keyring, target *Store, targetKeys *Keyring, options *PublishOptions, with Call) (uint64, error) {
+	return published(reference, options, with, func(_ *arena, reference *C.char, o *C.pts_publish_options, call *C.pts_call, version *C.uint64_t, e *C.pts_error) C.pts_status {
+		return C.pts_store_copy((*C.pts_store)(s), reference, (*C.pts_keyring)(keys), (*C.pts_store)(target), (*C.pts_keyring)(targetKeys), o, call, version, e)
 	})
 }
 
-// StorePublishRead reads with callbacks.Read.
-func StorePublishRead(s *Store, name string, size uint64, keys *Keyring, options *PublishOptions, callbacks *Callbacks) (uint64, error) {
-	return publish(name, options, callbacks, func(*arena) publishCall {
-		return func(name *C.char, o *C.pts_publish_options, version *C.uint64_t, handle C.uintptr_t, e *C.pts_error) C.pts_status {
-			return C.ptsgo_publish_read((*C.pts_store)(s), name, C.uint64_t(size), (*C.pts_keyring)(keys), o, version, handle, e)
-		}
-	})
-}
-
-func StoreCopy(s *Store, reference string, keys *Keyring, target *Store, targetKeys *Keyring, options *PublishOptions, callbacks *Callbacks) (uint64, error) {
-	return publish(reference, options, callbacks, func(*arena) publishCall {
-		return func(reference *C.char, o *C.pts_publish_options, version *C.uint64_t, handle C.uintptr_t, e *C.pts_error) C.pts_status {
-			return C.ptsgo_store_copy((*C.pts_store)(s), reference, (*C.pts_keyring)(keys), (*C.pts_store)(target), (*C.pts_keyring)(targetKeys), o, version, handle, e)
-		}
-	})
-}
-
-type publishCall func(name *C.char, o *C.pts_publish_options, version *C.uint64_t, handle C.uintptr_t, e *C.pts_error) C.pts_status
-
-// publish returns a version with an error when only the alias could not be set.
-func publish(name string, options *PublishOptions, callbacks *Callbacks, prepare func(a *arena) publishCall) (uint64, error) {
+// published returns a version with an error when only the alias could not be set.
+func published(name string, options *PublishOptions, with Call, f func(a *arena, name *C.char, o *C.pts_publish_options, call *C.pts_call, version *C.uint64_t, e *C.pts_error) C.pts_status) (uint64, error) {
 	var a arena
 	defer a.free()
-	n, o, f := a.text("a name", name), options.in(&a), prepare(&a)
+	n, o := a.text("a name", name), options.in(&a)
 	var version C.uint64_t
-	err := callbacks.Run(func(handle uintptr) error {
-		return a.call(func(e *C.pts_error) C.pts_status { return f(n, o, &version, C.uintptr_t(handle), e) })
+	err := with.run(&a, func(call *C.pts_call, _ C.uintptr_t, e *C.pts_error) C.pts_status {
+		return f(&a, n, o, call, &version, e)
 	})
 	return uint64(version), err
 }
