@@ -1,5 +1,6 @@
 #include "capi/calls.hpp"
 #include "capi/guard.hpp"
+#include "capi/json.hpp"
 
 using namespace ptsecure::capi;
 using ptsecure::Error;
@@ -113,6 +114,7 @@ pts_status pts_store_show(pts_store* self, const char* reference, const pts_keyr
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
     const ptsecure::Keyring& ring = need(keys, "keys").ring;
-    return new_text(registry.show_json(need_text(reference, "reference"), ring, token_of(call)));
+    return new_json(
+        to_json(registry.show(need_text(reference, "reference"), ring, token_of(call))));
   });
 }

@@ -1,14 +1,12 @@
 #include <algorithm>
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "capi/calls.hpp"
 #include "capi/guard.hpp"
-#include "libptsecure/crypto/base64url.hpp"
+#include "capi/json.hpp"
 
 using namespace ptsecure::capi;
-using nlohmann::ordered_json;
 using ptsecure::Error;
 using ptsecure::Keyring;
 using ptsecure::KeyStatus;
@@ -27,34 +25,6 @@ KeyStatus key_status(std::string_view name) {
 
 std::string reason_text(const char* reason) {
   return std::string(check_utf8(text_or_empty(reason), "reason"));
-}
-
-ordered_json to_json(const ptsecure::AliasInfo& alias) {
-  const bool deleted = alias.version == 0;
-  ordered_json out{{"alias", alias.alias},
-                   {"version", deleted ? ordered_json() : ordered_json(alias.version)},
-                   {"sequence", alias.sequence},
-                   {"time", alias.time},
-                   {"reason", alias.reason}};
-  if (deleted) {
-    out["deleted"] = true;
-  } else {
-    out["manifest"] = ptsecure::base64url_encode(alias.manifest);
-  }
-  out["record"] = ptsecure::base64url_encode(alias.record);
-  out["signer"] = alias.signer;
-  out["signer_trusted"] = alias.signer_trusted;
-  return out;
-}
-
-ordered_json to_json(const std::vector<ptsecure::AliasInfo>& aliases) {
-  auto list = ordered_json::array();
-  for (const ptsecure::AliasInfo& alias : aliases) list.push_back(to_json(alias));
-  return list;
-}
-
-char* new_json(const ordered_json& json) {
-  return new_text(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 // "12:DIGEST"; NULL = none.
@@ -137,7 +107,7 @@ pts_status pts_store_log(pts_store* self, const pts_keyring* keys, uint64_t firs
                          const pts_call* call, char** out, pts_error* error) {
   return create(out, error, [&] {
     const Registry& registry = need(self, "self").registry;
-    return new_text(registry.log_json(need(keys, "keys").ring, first, limit, token_of(call)));
+    return new_json(to_json(registry.log(need(keys, "keys").ring, first, limit, token_of(call))));
   });
 }
 

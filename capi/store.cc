@@ -3,6 +3,7 @@
 
 #include "capi/calls.hpp"
 #include "capi/guard.hpp"
+#include "capi/json.hpp"
 #include "capi/options.hpp"
 
 using namespace ptsecure::capi;
@@ -58,14 +59,14 @@ pts_store* open(const char* uri, const pts_store_options* given) {
   return new pts_store{ptsecure::Registry(std::move(store), known.threads, state)};
 }
 
-std::string describe(const ptsecure::Registry& registry, const CancelToken& cancel) {
+nlohmann::ordered_json describe(const ptsecure::Registry& registry, const CancelToken& cancel) {
   nlohmann::ordered_json description = {{"uri", registry.store().display_uri()}, {"id", nullptr}};
   try {
     description["id"] = registry.store().id(cancel);
   } catch (const Error& e) {
     if (e.status() != Status::not_found) throw;
   }
-  return description.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return description;
 }
 
 }  // namespace
@@ -86,7 +87,7 @@ const char* pts_store_uri(const pts_store* self) {
 pts_status pts_store_describe(pts_store* self, const pts_call* call, char** out, pts_error* error) {
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
-    return new_text(describe(registry, token_of(call)));
+    return new_json(describe(registry, token_of(call)));
   });
 }
 
@@ -94,7 +95,9 @@ pts_status pts_store_list(pts_store* self, const char* after, uint64_t limit, co
                           char** out, pts_error* error) {
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
-    return new_text(registry.list_json(text_or_empty(after), limit, token_of(call)));
+    return new_json(
+        {{"verified", false},
+         {"models", to_json(registry.list(text_or_empty(after), limit, token_of(call)))}});
   });
 }
 
@@ -103,8 +106,11 @@ pts_status pts_store_list_versions(pts_store* self, const char* name, uint64_t b
                                    pts_error* error) {
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
-    return new_text(
-        registry.list_versions_json(need_text(name, "name"), before, limit, token_of(call)));
+    need_text(name, "name");
+    return new_json(
+        {{"verified", false},
+         {"name", name},
+         {"versions", to_json(registry.list_versions(name, before, limit, token_of(call)))}});
   });
 }
 

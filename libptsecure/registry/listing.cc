@@ -1,32 +1,30 @@
 #include <limits>
-#include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "libptsecure/crypto/jws.hpp"
 #include "libptsecure/registry/registry.hpp"
 #include "libptsecure/registry/resolve.hpp"
-#include "libptsecure/value/json_spec.hpp"
 
 namespace ptsecure {
 namespace {
-
-using nlohmann::ordered_json;
 
 // From where on it pays to read them on several threads.
 constexpr std::size_t kManyVersions = 200;
 
 // What the index says about a version; a manifest that can't be read is shown as damaged, not
 // hidden.
-ordered_json index_entry(const VersionRow& row) {
-  ordered_json entry{{"version", row.version}};
+VersionEntry index_entry(const VersionRow& row) {
+  VersionEntry entry;
+  entry.version = row.version;
   try {
-    const Manifest manifest = Manifest::from_json(as_text(jws_payload_unverified(row.manifest)));
-    entry["format"] = manifest.format;
-    entry["created"] = manifest.created;
-    entry["size"] = manifest.own_payload().plaintext_size;
-    entry["labels"] = manifest.labels;
+    Manifest manifest = Manifest::from_json(as_text(jws_payload_unverified(row.manifest)));
+    entry.size = manifest.own_payload().plaintext_size;
+    entry.format = std::move(manifest.format);
+    entry.created = std::move(manifest.created);
+    entry.labels = std::move(manifest.labels);
   } catch (const Error&) {
-    entry["damaged"] = true;
+    entry.damaged = true;
   }
   return entry;
 }
@@ -54,49 +52,46 @@ std::vector<std::string> live_aliases(Store& store, const std::string& name,
 
 }  // namespace
 
-std::string Registry::list_json(const std::string& after, std::uint64_t limit,
-                                const CancelToken& cancel) const {
-  ordered_json out{{"verified", false}, {"models", ordered_json::array()}};
+std::vector<ModelEntry> Registry::list(const std::string& after, std::uint64_t limit,
+                                       const CancelToken& cancel) const {
+  std::vector<ModelEntry> models;
   for (const ModelRow& model : store_->models(after, page_size(limit), cancel)) {
-    ordered_json entry{{"name", model.name}};
-    entry.update(index_entry(model.newest));
-    entry["aliases"] = live_aliases(*store_, model.name, cancel);
-    out["models"].push_back(std::move(entry));
+    models.push_back({.name = model.name,
+                      .newest = index_entry(model.newest),
+                      .aliases = live_aliases(*store_, model.name, cancel)});
   }
-  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return models;
 }
 
-std::string Registry::list_versions_json(const std::string& name, std::uint64_t before,
-                                         std::uint64_t limit, const CancelToken& cancel) const {
+std::vector<VersionEntry> Registry::list_versions(const std::string& name, std::uint64_t before,
+                                                  std::uint64_t limit,
+                                                  const CancelToken& cancel) const {
   check_name(name, "model name");
   const auto rows = store_->versions(name, before, page_size(limit), cancel);
   if (rows.empty() && before == 0) {
     throw Error(Status::not_found, "there is no model '" + name + "' in " + store_->display_uri());
   }
-  std::vector<ordered_json> entries(rows.size());
+  std::vector<VersionEntry> entries(rows.size());
   const auto read = [&](std::uint64_t i) { entries[i] = index_entry(rows[i]); };
   if (rows.size() >= kManyVersions) {
     pool_->for_each(rows.size(), read);
   } else {
     for (std::uint64_t i = 0; i < rows.size(); ++i) read(i);
   }
-  ordered_json out{{"verified", false}, {"name", name}, {"versions", std::move(entries)}};
-  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return entries;
 }
 
-std::string Registry::show_json(std::string_view reference, const Keyring& keys,
-                                const CancelToken& cancel) const {
+ShownVersion Registry::show(std::string_view reference, const Keyring& keys,
+                            const CancelToken& cancel) const {
   const Access access = this->access(keys, cancel);
-  const VerifiedVersion version = resolve(access, Reference::parse(reference));
-  ordered_json out = ordered_json::parse(version.json);
-  const KeyBody key = read_key(access, version.manifest->own_payload());
-  out["signer"] = version.signer;
-  out["key_status"] = key_status_name(key.status);
-  out["aliases"] = ordered_json::array();
-  for (const AliasInfo& alias : aliases(version.manifest->name, keys, cancel)) {
-    if (alias.version == version.manifest->version) out["aliases"].push_back(alias.alias);
+  ShownVersion shown;
+  shown.version = resolve(access, Reference::parse(reference));
+  const Manifest& manifest = *shown.version.manifest;
+  shown.key_status = read_key(access, manifest.own_payload()).status;
+  for (const AliasInfo& alias : aliases(manifest.name, keys, cancel)) {
+    if (alias.version == manifest.version) shown.aliases.push_back(alias.alias);
   }
-  return out.dump();
+  return shown;
 }
 
 }  // namespace ptsecure

@@ -1,35 +1,7 @@
-#include <nlohmann/json.hpp>
-
-#include "libptsecure/crypto/base64url.hpp"
-#include "libptsecure/history/announce.hpp"
+#include "libptsecure/history/audit.hpp"
 #include "libptsecure/registry/registry.hpp"
 
 namespace ptsecure {
-namespace {
-
-using nlohmann::ordered_json;
-
-ordered_json to_json(const ChainRecord& record) {
-  const LogBody body = LogBody::from_record(record);
-  ordered_json out{{"sequence", record.head.sequence}, {"what", body.what}};
-  if (!body.name.empty()) out["name"] = body.name;
-  if (body.version != 0) out["version"] = body.version;
-  if (!body.alias.empty()) out["alias"] = body.alias;
-  if (body.manifest) out["manifest"] = base64url_encode(*body.manifest);
-  if (body.change) {
-    out["chain"] = chain_text(body.change->chain);
-    out["chain_sequence"] = body.change->record.sequence;
-  }
-  if (body.confirms != 0) out["confirms"] = body.confirms;
-  out["time"] = record.head.time;
-  out["reason"] = record.head.reason;
-  out["signer"] = record.head.signer;
-  out["signer_trusted"] = record.head.signer_trusted;
-  out["record"] = base64url_encode(record.digest);
-  return out;
-}
-
-}  // namespace
 
 std::optional<Error> Registry::verify_log(const Keyring& keys,
                                           const std::optional<RecordMark>& head,
@@ -37,16 +9,17 @@ std::optional<Error> Registry::verify_log(const Keyring& keys,
   return audit_log(access(keys, cancel), head, check);
 }
 
-std::string Registry::log_json(const Keyring& keys, std::uint64_t first, std::uint64_t limit,
-                               const CancelToken& cancel) const {
-  ordered_json out = ordered_json::array();
+std::vector<LogEntry> Registry::log(const Keyring& keys, std::uint64_t first, std::uint64_t limit,
+                                    const CancelToken& cancel) const {
+  std::vector<LogEntry> entries;
   const Access access = this->access(keys, cancel);
-  for (const ChainRecord& record : access.records().all(log_subject())) {
+  for (ChainRecord& record : access.records().all(log_subject())) {
     if (record.head.sequence < first) continue;
-    if (limit != 0 && out.size() == limit) break;
-    out.push_back(to_json(record));
+    if (limit != 0 && entries.size() == limit) break;
+    LogBody body = LogBody::from_record(record);
+    entries.push_back({std::move(record), std::move(body)});
   }
-  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return entries;
 }
 
 }  // namespace ptsecure

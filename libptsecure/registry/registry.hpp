@@ -15,6 +15,7 @@
 #include "libptsecure/base/thread_pool.hpp"
 #include "libptsecure/engine/engine.hpp"
 #include "libptsecure/history/access.hpp"
+#include "libptsecure/history/announce.hpp"
 #include "libptsecure/history/audit.hpp"
 #include "libptsecure/history/bodies.hpp"
 #include "libptsecure/history/memory.hpp"
@@ -85,6 +86,34 @@ struct AliasInfo {
   std::string reason;
   std::string signer;          // kid
   bool signer_trusted = true;  // false: later records vouch for this one, the keyring no longer
+};
+
+// What the store's index says about a version.
+struct VersionEntry {
+  std::uint64_t version = 0;
+  bool damaged = false;  // its manifest can't be read: there is nothing more
+  std::string format;
+  std::string created;
+  std::uint64_t size = 0;  // plaintext bytes
+  std::map<std::string, std::string> labels;
+};
+
+struct ModelEntry {
+  std::string name;
+  VersionEntry newest;
+  std::vector<std::string> aliases;
+};
+
+// A version, verified, and what the signed records say of it.
+struct ShownVersion {
+  VerifiedVersion version;
+  KeyStatus key_status = KeyStatus::enabled;
+  std::vector<std::string> aliases;  // that point at it
+};
+
+struct LogEntry {
+  ChainRecord record;
+  LogBody body;
 };
 
 // "cpu", "cuda", "cuda:N"; empty = cpu. Throws Status::invalid_argument.
@@ -167,14 +196,14 @@ class Registry {
   std::uint64_t copy(std::string_view reference, const Keyring& keys, const Registry& target,
                      const Keyring& target_keys, const PublishOptions& options) const;
 
-  // Unverified index, as JSON (see pts_store_list and pts_store_list_versions).
-  std::string list_json(const std::string& after, std::uint64_t limit,
-                        const CancelToken& cancel) const;
-  std::string list_versions_json(const std::string& name, std::uint64_t before, std::uint64_t limit,
-                                 const CancelToken& cancel) const;
-  // Verified (see pts_store_show).
-  std::string show_json(std::string_view reference, const Keyring& keys,
-                        const CancelToken& cancel) const;
+  // The store's index, not verified: models after a name ("" = from the first), and a model's
+  // versions, the newest first, below one (0 = from the newest); at most `limit` (0 = all).
+  std::vector<ModelEntry> list(const std::string& after, std::uint64_t limit,
+                               const CancelToken& cancel) const;
+  std::vector<VersionEntry> list_versions(const std::string& name, std::uint64_t before,
+                                          std::uint64_t limit, const CancelToken& cancel) const;
+  ShownVersion show(std::string_view reference, const Keyring& keys,
+                    const CancelToken& cancel) const;
 
   // Each is a new signed record of the alias's chain, announced in the log before.
   // Status::conflict when another operator was faster.
@@ -200,10 +229,9 @@ class Registry {
   void set_key_status(std::string_view reference, KeyStatus status, const std::string& reason,
                       const Keyring& keys, const CancelToken& cancel) const;
 
-  // Verified log records from number `first` on, at most `limit` (0 = all), as JSON (see
-  // pts_store_log).
-  std::string log_json(const Keyring& keys, std::uint64_t first, std::uint64_t limit,
-                       const CancelToken& cancel) const;
+  // Verified log records from number `first` on, at most `limit` (0 = all).
+  std::vector<LogEntry> log(const Keyring& keys, std::uint64_t first, std::uint64_t limit,
+                            const CancelToken& cancel) const;
   // Every record of the log, every link, and every change that it announces against what is stored,
   // both ways (see pts_store_verify_log). Goes on after a finding and returns the first.
   std::optional<Error> verify_log(const Keyring& keys, const std::optional<RecordMark>& head,

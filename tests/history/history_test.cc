@@ -100,7 +100,7 @@ TEST_P(History, CutTailsOfTheLogAreNoticed) {
   expect_reported(*client, Status::rollback, "log head", seen + "remembered in");
   expect_reported(*fresh(), Status::rollback, "log head", seen + "which was given", head);
   expect_refused(Status::rollback, "the log was seen at record",
-                 [&] { client->log_json(keys_, 1, 0, {}); });
+                 [&] { client->log(keys_, 1, 0, {}); });
   expect_refused(Status::rollback, "the log was seen at record",
                  [&] { set(*client, "production", 1); });
 
@@ -259,7 +259,7 @@ TEST_P(History, AStoreSwappedOrMadeAnewIsNoticed) {
   expect_refused(Status::rollback, phrase, [&] { fetch(*client, "digits"); });
   expect_refused(Status::rollback, phrase, [&] { fetch(*client, "digits/1"); });
   expect_refused(Status::rollback, phrase, [&] { set(*client, "production", 1); });
-  expect_refused(Status::rollback, phrase, [&] { client->log_json(keys_, 1, 0, {}); });
+  expect_refused(Status::rollback, phrase, [&] { client->log(keys_, 1, 0, {}); });
   expect_refused(Status::rollback, phrase,
                  [&] { client->verify_log(keys_, std::nullopt, {}, {}); });
   expect_refused(Status::rollback, phrase,
@@ -275,7 +275,7 @@ TEST_P(History, LogVerifySaysWhichRecordIsWrong) {
   const std::uint64_t last = log_head().sequence;
   ASSERT_GE(last, 10U);
   const auto client = remembering();
-  client->log_json(keys_, 1, 0, {});
+  client->log(keys_, 1, 0, {});
   const auto with = [&](const std::map<std::uint64_t, std::string>& changed,
                         const std::function<void()>& expect) {
     std::map<std::uint64_t, std::string> honest;
@@ -301,7 +301,7 @@ TEST_P(History, LogVerifySaysWhichRecordIsWrong) {
   with({{3, ""}, {7, ""}}, [&] {
     expect_reported(*fresh(), Status::corrupt, "log record 3", "missing");
     expect_reported(*fresh(), Status::corrupt, "log record 7", "missing");
-    const Status status = status_of([&] { client->log_json(keys_, 1, 0, {}); });
+    const Status status = status_of([&] { client->log(keys_, 1, 0, {}); });
     EXPECT_TRUE(status == Status::rollback || status == Status::corrupt) << status_name(status);
   });
   // Reordered.

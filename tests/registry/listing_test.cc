@@ -1,4 +1,3 @@
-#include <nlohmann/json.hpp>
 
 #include "tests/history/history_fixture.hpp"
 #include "tests/registry/forwarding_store.hpp"
@@ -28,13 +27,13 @@ class Listing : public History {};
 TEST_P(Listing, OfManyVersionsIsInTheirOrderAndSaysWhatIsDamaged) {
   publish_two();
   const Registry registry(std::make_shared<ManyVersions>(open_store(place_->uri(), {})), 4);
-  const auto listed = nlohmann::json::parse(registry.list_versions_json("digits", 0, 0));
-  ASSERT_EQ(listed["versions"].size(), 1000U);
+  const std::vector<VersionEntry> listed = registry.list_versions("digits", 0, 0, {});
+  ASSERT_EQ(listed.size(), 1000U);
   for (std::uint64_t i = 0; i < 1000; ++i) {
-    const auto& entry = listed["versions"][i];
-    ASSERT_EQ(entry["version"], 1000 - i);
-    ASSERT_EQ(entry.contains("damaged"), (1000 - i) % 7 == 0) << entry;
-    ASSERT_EQ(entry.contains("size"), (1000 - i) % 7 != 0) << entry;
+    const VersionEntry& entry = listed[i];
+    ASSERT_EQ(entry.version, 1000 - i);
+    ASSERT_EQ(entry.damaged, (1000 - i) % 7 == 0) << entry.version;
+    ASSERT_EQ(entry.size != 0, (1000 - i) % 7 != 0) << entry.version;
   }
 }
 

@@ -242,19 +242,19 @@ TEST_F(RegistryTest, CopiesAreSealedAndSignedAnew) {
   EXPECT_EQ(status_of([&] { target.fetch("digits", keys_, {}); }), Status::untrusted);
 }
 
-TEST_F(RegistryTest, ListsAreMarkedUnverified) {
+TEST_F(RegistryTest, ListsShowTheNewestVersionsFirst) {
   publish("digits", model_bytes(100));
   publish("digits", model_bytes(200));
   publish("letters", model_bytes(300));
-  const auto models = nlohmann::json::parse(registry_->list_json("", 0));
-  EXPECT_EQ(models.at("verified"), false);
-  ASSERT_EQ(models.at("models").size(), 2U);
-  EXPECT_EQ(models["models"][0]["version"], 2);
-  EXPECT_EQ(models["models"][0]["size"], 200);
-  const auto versions = nlohmann::json::parse(registry_->list_versions_json("digits", 0, 0));
-  ASSERT_EQ(versions.at("versions").size(), 2U);
-  EXPECT_EQ(versions["versions"][1]["version"], 1);
-  EXPECT_EQ(status_of([&] { registry_->list_versions_json("nothing", 0, 0); }), Status::not_found);
+  const std::vector<ModelEntry> models = registry_->list("", 0, {});
+  ASSERT_EQ(models.size(), 2U);
+  EXPECT_EQ(models[0].name, "digits");
+  EXPECT_EQ(models[0].newest.version, 2U);
+  EXPECT_EQ(models[0].newest.size, 200U);
+  const std::vector<VersionEntry> versions = registry_->list_versions("digits", 0, 0, {});
+  ASSERT_EQ(versions.size(), 2U);
+  EXPECT_EQ(versions[1].version, 1U);
+  EXPECT_EQ(status_of([&] { registry_->list_versions("nothing", 0, 0, {}); }), Status::not_found);
 }
 
 TEST_F(RegistryTest, ExportedPartsAreWhatIsStored) {
