@@ -28,7 +28,7 @@ class Listing : public History {};
 TEST_P(Listing, OfManyVersionsIsInTheirOrderAndSaysWhatIsDamaged) {
   publish_two();
   const Registry registry(std::make_shared<ManyVersions>(open_store(place_->uri(), {})), 4);
-  const auto listed = nlohmann::json::parse(registry.list_versions_json("digits", 0, 0));
+  const auto listed = nlohmann::json::parse(registry.list_versions_json("digits", 0, 0, {}));
   ASSERT_EQ(listed["versions"].size(), 1000U);
   for (std::uint64_t i = 0; i < 1000; ++i) {
     const auto& entry = listed["versions"][i];

@@ -246,15 +246,16 @@ TEST_F(RegistryTest, ListsAreMarkedUnverified) {
   publish("digits", model_bytes(100));
   publish("digits", model_bytes(200));
   publish("letters", model_bytes(300));
-  const auto models = nlohmann::json::parse(registry_->list_json("", 0));
+  const auto models = nlohmann::json::parse(registry_->list_json("", 0, {}));
   EXPECT_EQ(models.at("verified"), false);
   ASSERT_EQ(models.at("models").size(), 2U);
   EXPECT_EQ(models["models"][0]["version"], 2);
   EXPECT_EQ(models["models"][0]["size"], 200);
-  const auto versions = nlohmann::json::parse(registry_->list_versions_json("digits", 0, 0));
+  const auto versions = nlohmann::json::parse(registry_->list_versions_json("digits", 0, 0, {}));
   ASSERT_EQ(versions.at("versions").size(), 2U);
   EXPECT_EQ(versions["versions"][1]["version"], 1);
-  EXPECT_EQ(status_of([&] { registry_->list_versions_json("nothing", 0, 0); }), Status::not_found);
+  EXPECT_EQ(status_of([&] { registry_->list_versions_json("nothing", 0, 0, {}); }),
+            Status::not_found);
 }
 
 TEST_F(RegistryTest, ExportedPartsAreWhatIsStored) {
