@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
   pts_error error;
   pts_keyring* keys;
   pts_store* store = NULL;
+  pts_source* source = NULL;
   pts_model* model = NULL;
   pts_value *images, *answer = NULL;
   const pts_value* inputs[1];
@@ -88,18 +89,19 @@ int main(int argc, char** argv) {
   options.alias = "production";
   options.sample = inputs;
   options.sample_count = 1;
-  must(pts_store_publish_file(store, "digits", argv[1], keys, &options, &version, NULL, NULL,
-                              &error),
-       &error);
+  must(pts_source_create(&source, &error), &error);
+  must(pts_source_add_file(source, NULL, argv[1], &error), &error);
+  must(pts_store_publish(store, "digits", source, keys, &options, NULL, &version, &error), &error);
   printf("published digits/%llu in ./models\n", (unsigned long long)version);
 
-  must(pts_model_open(store, "digits@production", keys, NULL, &model, NULL, NULL, &error), &error);
-  must(pts_model_infer(model, inputs, 1, NULL, &answer, &error), &error);
+  must(pts_model_open(store, "digits@production", keys, NULL, NULL, &model, &error), &error);
+  must(pts_model_infer(model, inputs, 1, NULL, NULL, &answer, &error), &error);
   print_digits(answer);
 
   pts_value_destroy(&answer);
   pts_model_destroy(&model);
   pts_value_destroy(&images);
+  pts_source_destroy(&source);
   pts_store_destroy(&store);
   pts_keyring_destroy(&keys);
   return 0;

@@ -52,7 +52,8 @@ int main(int argc, char** argv) {
     options.alias = "production";
     options.labels = {{"source", "examples/cpp"}};
     options.sample = {images};  // so that datatypes and shapes are known and checked
-    const std::uint64_t version = store.publish_file("digits", argv[1], keys, options);
+    const std::uint64_t version =
+        store.publish("digits", pts::Source::file(argv[1]), keys, options);
     std::cout << "published digits/" << version << " in ./models\n";
 
     const pts::Model model = store.load("digits@production", keys);

@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
     const auto run = [&](const pts::Model& one) {
       pts_error error;
       pts_value* out = nullptr;
-      check(pts_model_infer(one.get(), inputs, 1, nullptr, &out, &error), error);
+      check(pts_model_infer(one.get(), inputs, 1, nullptr, nullptr, &out, &error), error);
       pts_value_destroy(&out);
     };
     const auto infer = [&] { run(model); };
@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
       check(pts_value_borrow_tensor(&tensor, &in, nullptr, nullptr, &error), error);
       const pts_value* const borrowed[] = {in};
       pts_value* out = nullptr;
-      check(pts_model_infer(model.get(), borrowed, 1, nullptr, &out, &error), error);
+      check(pts_model_infer(model.get(), borrowed, 1, nullptr, nullptr, &out, &error), error);
       pts_value_destroy(&out);
       pts_value_destroy(&in);
     };

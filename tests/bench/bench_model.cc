@@ -102,7 +102,8 @@ nlohmann::json sealed(const Arguments& arguments) {
 nlohmann::json publish(const Arguments& arguments) {
   const bench::Measurement measured;
   const pts::Store store = pts::Store::open(arguments.at(0));
-  store.publish_file(arguments.at(1), arguments.at(3), pts::Keyring::load(arguments.at(2)));
+  store.publish(arguments.at(1), pts::Source::file(arguments.at(3)),
+                pts::Keyring::load(arguments.at(2)));
   return {{"seconds", measured.seconds()},
           {"cpu_seconds", measured.cpu()},
           {"peak_bytes", measured.peak_bytes()}};

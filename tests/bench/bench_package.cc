@@ -27,7 +27,7 @@ namespace {
 void infer_once(const pts::Model& model, const pts_value* const* inputs) {
   pts_error error;
   pts_value* out = nullptr;
-  if (pts_model_infer(model.get(), inputs, 1, nullptr, &out, &error) != PTS_OK) {
+  if (pts_model_infer(model.get(), inputs, 1, nullptr, nullptr, &out, &error) != PTS_OK) {
     std::cerr << "bench_package: " << error.message << '\n';
     std::exit(1);
   }

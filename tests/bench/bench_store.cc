@@ -26,7 +26,9 @@ void fill(const Arguments& arguments) {
   const pts::Keyring keys = pts::Keyring::load(arguments.at(3));
   pts::PublishOptions options;
   options.format = "opaque";
-  const auto publish = [&] { return store.publish_bytes(name, "tiny", 4, keys, options); };
+  const auto publish = [&] {
+    return store.publish(name, pts::Source::bytes("tiny", 4), keys, options);
+  };
   std::uint64_t newest = publish();  // creates the store
   std::atomic<int> left = count - 1;
   std::mutex mutex;

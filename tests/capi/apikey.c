@@ -53,7 +53,7 @@ static const char* create(pts_store* store, const pts_keyring* keys,
                           const pts_apikey_options* options) {
   pts_error error;
   pts_bytes* key = NULL;
-  if (!CHECK_OK(pts_store_create_apikey(store, options, keys, &key, NULL, &error))) exit(1);
+  if (!CHECK_OK(pts_store_create_apikey(store, keys, options, NULL, &key, NULL, &error))) exit(1);
   return text_of(&key);
 }
 
@@ -63,7 +63,7 @@ static pts_apikeys* open_checker(pts_store* store, const pts_keyring* keys, int3
   pts_apikeys_options options = PTS_APIKEYS_OPTIONS_INIT;
   options.refresh_ms = 50;
   options.grace_ms = grace_ms;
-  if (!CHECK_OK(pts_apikeys_open(store, keys, &options, &apikeys, &error))) exit(1);
+  if (!CHECK_OK(pts_apikeys_open(store, keys, &options, NULL, &apikeys, &error))) exit(1);
   return apikeys;
 }
 
@@ -72,7 +72,7 @@ static pts_status check(pts_apikeys* apikeys, const char* text, const char* mode
   pts_apikey_request request = PTS_APIKEY_REQUEST_INIT;
   request.model = model;
   request.scope = scope;
-  return pts_apikeys_check(apikeys, text, strlen(text), &request, NULL, error);
+  return pts_apikeys_check(apikeys, text, strlen(text), &request, NULL, NULL, error);
 }
 
 /* Until the check gives `expected`, at most two seconds. */
@@ -99,9 +99,10 @@ static void test_records(void) {
   options.reason = "asked for by mail";
   CHECK_OK(pts_keyring_split(keys, "opener", &opener, &error));
   CHECK_OK(pts_keyring_split(keys, "operator", &operator_keys, &error));
-  CHECK_STATUS(pts_store_create_apikey(store, &options, opener, &key, NULL, &error), PTS_NO_KEY);
+  CHECK_STATUS(pts_store_create_apikey(store, opener, &options, NULL, &key, NULL, &error),
+               PTS_NO_KEY);
   CHECK_HAS(error.message, "operator");
-  CHECK_OK(pts_store_create_apikey(store, &options, operator_keys, &key, &record, &error));
+  CHECK_OK(pts_store_create_apikey(store, operator_keys, &options, NULL, &key, &record, &error));
   text = text_of(&key);
   id = id_of(text);
   CHECK(strncmp(text, "pts_", 4) == 0 && text[20] == '_');
@@ -113,30 +114,33 @@ static void test_records(void) {
   CHECK_HAS(record, "\"rate\":2.5,\"burst\":3,\"bytes_rate\":null");
   CHECK_HAS(record, "\"reason\":\"asked for by mail\"");
   CHECK(strstr(record, text + 21) == NULL); /* the secret */
-  CHECK_OK(pts_store_show_apikey(store, id, opener, &shown, &error));
+  CHECK_OK(pts_store_show_apikey(store, id, opener, NULL, &shown, &error));
   CHECK(shown != NULL && strcmp(shown, record) == 0);
-  CHECK_OK(pts_store_list_apikeys(store, opener, &list, &error));
+  CHECK_OK(pts_store_list_apikeys(store, opener, NULL, &list, &error));
   CHECK(list != NULL && strlen(list) == strlen(record) + 2 &&
         strncmp(list + 1, record, strlen(record)) == 0);
 
-  CHECK_STATUS(pts_store_set_apikey_state(store, id, "off", NULL, keys, &error),
+  CHECK_STATUS(pts_store_set_apikey_state(store, id, "off", NULL, keys, NULL, &error),
                PTS_INVALID_ARGUMENT);
-  CHECK_STATUS(pts_store_set_apikey_state(store, "ab", "disabled", NULL, keys, &error),
+  CHECK_STATUS(pts_store_set_apikey_state(store, "ab", "disabled", NULL, keys, NULL, &error),
                PTS_INVALID_ARGUMENT);
   CHECK_STATUS(
-      pts_store_set_apikey_state(store, "0123456789abcdef", "disabled", NULL, keys, &error),
+      pts_store_set_apikey_state(store, "0123456789abcdef", "disabled", NULL, keys, NULL, &error),
       PTS_NOT_FOUND);
-  CHECK_STATUS(pts_store_set_apikey_state(store, id, "disabled", NULL, opener, &error), PTS_NO_KEY);
-  CHECK_OK(pts_store_set_apikey_state(store, id, "disabled", "lost", keys, &error));
-  CHECK_OK(pts_store_set_apikey_state(store, id, "disabled", "again", keys, &error));
+  CHECK_STATUS(pts_store_set_apikey_state(store, id, "disabled", NULL, opener, NULL, &error),
+               PTS_NO_KEY);
+  CHECK_OK(pts_store_set_apikey_state(store, id, "disabled", "lost", keys, NULL, &error));
+  CHECK_OK(pts_store_set_apikey_state(store, id, "disabled", "again", keys, NULL, &error));
   pts_text_destroy(&shown);
-  CHECK_OK(pts_store_show_apikey(store, id, keys, &shown, &error));
+  CHECK_OK(pts_store_show_apikey(store, id, keys, NULL, &shown, &error));
   CHECK_HAS(shown, "\"state\":\"disabled\"");
   CHECK_HAS(shown, "\"sequence\":2");
   CHECK_HAS(shown, "\"reason\":\"lost\"");
-  CHECK_OK(pts_store_set_apikey_state(store, id, "deleted", NULL, keys, &error));
-  CHECK_STATUS(pts_store_set_apikey_state(store, id, "active", NULL, keys, &error), PTS_REVOKED);
-  CHECK_STATUS(pts_store_rotate_apikey(store, id, 0, NULL, keys, &key, NULL, &error), PTS_REVOKED);
+  CHECK_OK(pts_store_set_apikey_state(store, id, "deleted", NULL, keys, NULL, &error));
+  CHECK_STATUS(pts_store_set_apikey_state(store, id, "active", NULL, keys, NULL, &error),
+               PTS_REVOKED);
+  CHECK_STATUS(pts_store_rotate_apikey(store, id, 0, NULL, keys, NULL, &key, NULL, &error),
+               PTS_REVOKED);
   CHECK(key == NULL);
   pts_text_destroy(&record);
   pts_text_destroy(&shown);
@@ -147,6 +151,36 @@ static void test_records(void) {
   pts_store_destroy(&store);
 }
 
+/* The id in a text, whether or not there is such a key. */
+static void test_id(void) {
+  static const char kSecret[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+  static const struct {
+    const char *before, *id, *after;
+    int good;
+  } kTexts[] = {
+      {"pts_", "0123456789abcdef", "_", 1},  {"pts_", "0123456789ABCDEF", "_", 0},
+      {"pts_", "0123456789abcde", "_", 0},   {"pts_", "0123456789abcdefa", "_", 0},
+      {"PTS_", "0123456789abcdef", "_", 0},  {"", "0123456789abcdef", "_", 0},
+      {"pts_", "0123456789abcdeg", "_", 0},  {"pts_", "0123456789abcdef", "-", 0},
+      {" pts_", "0123456789abcdef", "_", 0}, {"pts_", "0123456789abcdef", "_ ", 0},
+  };
+  pts_error error;
+  char text[128];
+  char id[PTS_APIKEY_ID_SIZE];
+  for (size_t i = 0; i < sizeof(kTexts) / sizeof(kTexts[0]); ++i) {
+    snprintf(text, sizeof(text), "%s%s%s%s", kTexts[i].before, kTexts[i].id, kTexts[i].after,
+             kSecret);
+    memset(id, 'x', sizeof(id));
+    CHECK_OK(pts_apikey_id(text, strlen(text), id, &error));
+    if (!CHECK(strcmp(id, kTexts[i].good ? kTexts[i].id : "") == 0)) puts(text);
+  }
+  snprintf(text, sizeof(text), "pts_0123456789abcdef_%s", kSecret);
+  for (size_t size = 0; size < 64; ++size) {
+    CHECK_OK(pts_apikey_id(text, size, id, &error));
+    CHECK(id[0] == '\0');
+  }
+}
+
 static void test_bad_options(void) {
   pts_error error;
   pts_store* store = new_store("bad");
@@ -155,13 +189,13 @@ static void test_bad_options(void) {
   const char* bad_model[1] = {"a/b"};
   char long_owner[200];
   pts_apikey_options good = options_for("o"), options = good;
-#define BAD(change)                                                                  \
-  do {                                                                               \
-    options = good;                                                                  \
-    change;                                                                          \
-    CHECK_STATUS(pts_store_create_apikey(store, &options, keys, &key, NULL, &error), \
-                 PTS_INVALID_ARGUMENT);                                              \
-    CHECK(key == NULL);                                                              \
+#define BAD(change)                                                                        \
+  do {                                                                                     \
+    options = good;                                                                        \
+    change;                                                                                \
+    CHECK_STATUS(pts_store_create_apikey(store, keys, &options, NULL, &key, NULL, &error), \
+                 PTS_INVALID_ARGUMENT);                                                    \
+    CHECK(key == NULL);                                                                    \
   } while (0)
   memset(long_owner, 'o', sizeof(long_owner) - 1);
   long_owner[sizeof(long_owner) - 1] = '\0';
@@ -199,13 +233,13 @@ static void test_check(void) {
   char* usage = NULL;
   size_t i;
   CHECK_OK(pts_keyring_split(keys, "verifier", &verifier, &error));
-  CHECK_STATUS(pts_apikeys_open(store, verifier, NULL, &apikeys, &error), PTS_NOT_FOUND);
+  CHECK_STATUS(pts_apikeys_open(store, verifier, NULL, NULL, &apikeys, &error), PTS_NOT_FOUND);
   CHECK(apikeys == NULL);
   text = create(store, keys, &options);
   apikeys = open_checker(store, verifier, 60000);
   request.model = "digits";
   request.bytes = 1000;
-  CHECK_OK(pts_apikeys_check(apikeys, text, 64, &request, &result, &error));
+  CHECK_OK(pts_apikeys_check(apikeys, text, 64, &request, NULL, &result, &error));
   CHECK(strcmp(result.id, id_of(text)) == 0);
   CHECK(strcmp(result.owner, "a client") == 0);
   CHECK(result.retry_after_ms == 0);
@@ -222,10 +256,11 @@ static void test_check(void) {
     strcpy(changed, text);
     changed[i] = changed[i] == 'a' ? 'b' : 'a';
     result.id[0] = 'x';
-    CHECK_STATUS(pts_apikeys_check(apikeys, changed, 64, &request, &result, &error),
+    CHECK_STATUS(pts_apikeys_check(apikeys, changed, 64, &request, NULL, &result, &error),
                  PTS_UNAUTHENTICATED);
     CHECK(result.id[0] == '\0' && result.owner[0] == '\0');
-    CHECK_STATUS(pts_apikeys_check(apikeys, text, i, &request, NULL, &error), PTS_UNAUTHENTICATED);
+    CHECK_STATUS(pts_apikeys_check(apikeys, text, i, &request, NULL, NULL, &error),
+                 PTS_UNAUTHENTICATED);
   }
   snprintf(changed, sizeof(changed), "%s0", text);
   CHECK_STATUS(check(apikeys, changed, "digits", PTS_SCOPE_INFER, &error), PTS_UNAUTHENTICATED);
@@ -282,24 +317,27 @@ static void test_rates(void) {
   apikeys = open_checker(store, keys, 60000);
   request.model = "digits";
   for (i = 0; i < 3; ++i) {
-    CHECK_OK(pts_apikeys_check(apikeys, text, 64, &request, &result, &error));
+    CHECK_OK(pts_apikeys_check(apikeys, text, 64, &request, NULL, &result, &error));
   }
-  CHECK_STATUS(pts_apikeys_check(apikeys, text, 64, &request, &result, &error), PTS_RATE_LIMITED);
+  CHECK_STATUS(pts_apikeys_check(apikeys, text, 64, &request, NULL, &result, &error),
+               PTS_RATE_LIMITED);
   CHECK(result.retry_after_ms > 0 && result.retry_after_ms <= 101);
   CHECK(strcmp(result.id, id_of(text)) == 0);
   request.uncounted = 1;
-  CHECK_OK(pts_apikeys_check(apikeys, text, 64, &request, &result, &error));
+  CHECK_OK(pts_apikeys_check(apikeys, text, 64, &request, NULL, &result, &error));
   request.uncounted = 0;
   sleep_ms((long)result.retry_after_ms + 110);
-  CHECK_OK(pts_apikeys_check(apikeys, text, 64, &request, &result, &error));
+  CHECK_OK(pts_apikeys_check(apikeys, text, 64, &request, NULL, &result, &error));
   /* More than a second's bytes pass when nothing is owed; the next one waits for them. */
   request.bytes = 30000;
-  CHECK_OK(pts_apikeys_check(apikeys, heavy, 64, &request, &result, &error));
+  CHECK_OK(pts_apikeys_check(apikeys, heavy, 64, &request, NULL, &result, &error));
   request.bytes = 0;
-  CHECK_STATUS(pts_apikeys_check(apikeys, heavy, 64, &request, &result, &error), PTS_RATE_LIMITED);
+  CHECK_STATUS(pts_apikeys_check(apikeys, heavy, 64, &request, NULL, &result, &error),
+               PTS_RATE_LIMITED);
   CHECK(result.retry_after_ms > 1000 && result.retry_after_ms <= 2001);
   CHECK_OK(pts_apikeys_charge(apikeys, id_of(heavy), 50000, &error));
-  CHECK_STATUS(pts_apikeys_check(apikeys, heavy, 64, &request, &result, &error), PTS_RATE_LIMITED);
+  CHECK_STATUS(pts_apikeys_check(apikeys, heavy, 64, &request, NULL, &result, &error),
+               PTS_RATE_LIMITED);
   CHECK(result.retry_after_ms > 6000 && result.retry_after_ms <= 7001);
   CHECK_OK(pts_apikeys_charge(apikeys, "0123456789abcdef", 1, &error));
   pts_apikeys_destroy(&apikeys);
@@ -316,21 +354,24 @@ static void test_changes(void) {
   const char *text = create(store, keys, &options), *next;
   pts_apikeys* apikeys = open_checker(store, keys, 60000);
   CHECK_OK(check(apikeys, text, "digits", PTS_SCOPE_INFER, &error));
-  CHECK_OK(pts_store_set_apikey_state(elsewhere, id_of(text), "disabled", NULL, keys, &error));
+  CHECK_OK(
+      pts_store_set_apikey_state(elsewhere, id_of(text), "disabled", NULL, keys, NULL, &error));
   CHECK(becomes(apikeys, text, PTS_UNAUTHENTICATED));
-  CHECK_OK(pts_store_set_apikey_state(elsewhere, id_of(text), "active", NULL, keys, &error));
+  CHECK_OK(pts_store_set_apikey_state(elsewhere, id_of(text), "active", NULL, keys, NULL, &error));
   CHECK(becomes(apikeys, text, PTS_OK));
   /* With a grace both secrets are valid, without only the new one. */
-  CHECK_OK(pts_store_rotate_apikey(elsewhere, id_of(text), 1000, NULL, keys, &key, NULL, &error));
+  CHECK_OK(
+      pts_store_rotate_apikey(elsewhere, id_of(text), 1000, NULL, keys, NULL, &key, NULL, &error));
   next = text_of(&key);
   CHECK(strcmp(id_of(next), id_of(text)) == 0 && strcmp(next, text) != 0);
   CHECK(becomes(apikeys, next, PTS_OK));
   CHECK_OK(check(apikeys, text, "digits", PTS_SCOPE_INFER, &error));
-  CHECK_OK(pts_store_rotate_apikey(elsewhere, id_of(text), 0, NULL, keys, &key, NULL, &error));
+  CHECK_OK(
+      pts_store_rotate_apikey(elsewhere, id_of(text), 0, NULL, keys, NULL, &key, NULL, &error));
   text = text_of(&key);
   CHECK(becomes(apikeys, text, PTS_OK));
   CHECK_STATUS(check(apikeys, next, "digits", PTS_SCOPE_INFER, &error), PTS_UNAUTHENTICATED);
-  CHECK_OK(pts_store_set_apikey_state(elsewhere, id_of(text), "deleted", NULL, keys, &error));
+  CHECK_OK(pts_store_set_apikey_state(elsewhere, id_of(text), "deleted", NULL, keys, NULL, &error));
   CHECK(becomes(apikeys, text, PTS_UNAUTHENTICATED));
   pts_store_destroy(&elsewhere);
   pts_store_destroy(&store); /* the checker outlives it */
@@ -352,7 +393,7 @@ static void test_fork(void) {
     pts_apikeys* own = NULL;
     int good = check(apikeys, text, "digits", PTS_SCOPE_INFER, &error) == PTS_CLOSED;
     pts_apikeys_destroy(&apikeys);
-    good = good && pts_apikeys_open(store, keys, NULL, &own, &error) == PTS_OK &&
+    good = good && pts_apikeys_open(store, keys, NULL, NULL, &own, &error) == PTS_OK &&
            check(own, text, "digits", PTS_SCOPE_INFER, &error) == PTS_OK;
     pts_apikeys_destroy(&own);
     _exit(good ? 0 : 1);
@@ -365,6 +406,7 @@ static void test_fork(void) {
 }
 
 int main(void) {
+  test_id();
   test_records();
   test_bad_options();
   test_check();

@@ -127,14 +127,67 @@ static inline pts_keyring* new_keys(void) {
   return keys;
 }
 
+/* A call that tells of its progress. */
+#define TELLING(function, user) (&(const pts_call){sizeof(pts_call), NULL, 0, (function), (user)})
+
+/* Publishes a source of one part, which `added` says is there, and destroys it. */
+static inline pts_status publish_source(pts_store* store, const char* name, pts_source* source,
+                                        pts_status added, const pts_keyring* keys,
+                                        const pts_publish_options* options, const pts_call* call,
+                                        uint64_t* version, pts_error* error) {
+  pts_status status = added;
+  if (status == PTS_OK) {
+    status = pts_store_publish(store, name, source, keys, options, call, version, error);
+  }
+  pts_source_destroy(&source);
+  return status;
+}
+
+static inline pts_source* new_source(void) {
+  pts_error error;
+  pts_source* source = NULL;
+  if (!CHECK_OK(pts_source_create(&source, &error))) exit(1);
+  return source;
+}
+
+static inline pts_status publish_bytes(pts_store* store, const char* name, const void* data,
+                                       size_t size, const pts_keyring* keys,
+                                       const pts_publish_options* options, const pts_call* call,
+                                       uint64_t* version, pts_error* error) {
+  pts_source* source = new_source();
+  const pts_status added = pts_source_add_bytes(source, NULL, data, size, error);
+  return publish_source(store, name, source, added, keys, options, call, version, error);
+}
+
+static inline pts_status publish_file(pts_store* store, const char* name, const char* path,
+                                      const pts_keyring* keys, const pts_publish_options* options,
+                                      const pts_call* call, uint64_t* version, pts_error* error) {
+  pts_source* source = new_source();
+  const pts_status added = pts_source_add_file(source, NULL, path, error);
+  return publish_source(store, name, source, added, keys, options, call, version, error);
+}
+
+static inline pts_status publish_read(pts_store* store, const char* name, uint64_t size,
+                                      const pts_keyring* keys, const pts_publish_options* options,
+                                      const pts_call* call, uint64_t* version, pts_read_fn read,
+                                      void* user, pts_error* error) {
+  pts_source* source = new_source();
+  pts_part part = PTS_PART_INIT;
+  pts_status added;
+  part.size = size;
+  part.read = read;
+  part.user = user;
+  added = pts_source_add(source, NULL, &part, error);
+  return publish_source(store, name, source, added, keys, options, call, version, error);
+}
+
 static inline uint64_t publish_opaque(pts_store* store, const pts_keyring* keys, const char* name,
                                       const void* data, size_t size) {
   pts_error error;
   uint64_t version = 0;
   pts_publish_options options = PTS_PUBLISH_OPTIONS_INIT;
   options.format = "opaque";
-  CHECK_OK(pts_store_publish_bytes(store, name, data, size, keys, &options, &version, NULL, NULL,
-                                   &error));
+  CHECK_OK(publish_bytes(store, name, data, size, keys, &options, NULL, &version, &error));
   return version;
 }
 

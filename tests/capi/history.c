@@ -43,40 +43,42 @@ static void test_rollback_and_history(void) {
   uint64_t version = 0;
   for (int i = 1; i <= 3; ++i) {
     publish_opaque(store, keys, "m", "abc", 3);
-    CHECK_OK(pts_store_set_alias(store, "m", "live", (uint64_t)i, NULL, keys, &error));
+    CHECK_OK(pts_store_set_alias(store, "m", "live", (uint64_t)i, NULL, keys, NULL, &error));
   }
-  CHECK_OK(pts_store_rollback_alias(store, "m", "live", 0, "3 is bad", keys, &version, &error));
+  CHECK_OK(
+      pts_store_rollback_alias(store, "m", "live", 0, "3 is bad", keys, NULL, &version, &error));
   CHECK(version == 2);
-  CHECK_OK(pts_store_rollback_alias(store, "m", NULL, 0, NULL, keys, &version, &error));
+  CHECK_OK(pts_store_rollback_alias(store, "m", NULL, 0, NULL, keys, NULL, &version, &error));
   CHECK(version == 1);
-  CHECK_STATUS(pts_store_rollback_alias(store, "m", "live", 0, NULL, keys, &version, &error),
+  CHECK_STATUS(pts_store_rollback_alias(store, "m", "live", 0, NULL, keys, NULL, &version, &error),
                PTS_NOT_FOUND);
   CHECK(version == 0);
-  CHECK_STATUS(pts_store_rollback_alias(store, "m", "live", 9, NULL, keys, NULL, &error),
+  CHECK_STATUS(pts_store_rollback_alias(store, "m", "live", 9, NULL, keys, NULL, NULL, &error),
                PTS_NOT_FOUND);
-  CHECK_OK(pts_store_rollback_alias(store, "m", "live", 3, NULL, keys, NULL, &error));
-  CHECK_OK(pts_store_show_alias(store, "m", "live", keys, &text, &error));
+  CHECK_OK(pts_store_rollback_alias(store, "m", "live", 3, NULL, keys, NULL, NULL, &error));
+  CHECK_OK(pts_store_show_alias(store, "m", "live", keys, NULL, &text, &error));
   CHECK_HAS(text, "{\"alias\":\"live\",\"version\":3,\"sequence\":6,");
   CHECK_HAS(text, "\"manifest\":\"");
   pts_text_destroy(&text);
-  CHECK_OK(pts_store_delete_alias(store, "m", "live", "retired", keys, &error));
-  CHECK_STATUS(pts_store_delete_alias(store, "m", "live", NULL, keys, &error), PTS_NOT_FOUND);
-  CHECK_STATUS(pts_store_show_alias(store, "m", "live", keys, &text, &error), PTS_NOT_FOUND);
+  CHECK_OK(pts_store_delete_alias(store, "m", "live", "retired", keys, NULL, &error));
+  CHECK_STATUS(pts_store_delete_alias(store, "m", "live", NULL, keys, NULL, &error), PTS_NOT_FOUND);
+  CHECK_STATUS(pts_store_show_alias(store, "m", "live", keys, NULL, &text, &error), PTS_NOT_FOUND);
   CHECK(text == NULL);
-  CHECK_OK(pts_store_list_aliases(store, "m", keys, &text, &error));
+  CHECK_OK(pts_store_list_aliases(store, "m", keys, NULL, &text, &error));
   CHECK(strcmp(text, "[]") == 0);
   pts_text_destroy(&text);
-  CHECK_OK(pts_store_list(store, NULL, 0, &text, &error));
+  CHECK_OK(pts_store_list(store, NULL, 0, NULL, &text, &error));
   CHECK_HAS(text, "\"aliases\":[]");
   pts_text_destroy(&text);
-  CHECK_OK(pts_store_alias_history(store, "m", "live", keys, &text, &error));
+  CHECK_OK(pts_store_alias_history(store, "m", "live", keys, NULL, &text, &error));
   CHECK_HAS(text, "[{\"alias\":\"live\",\"version\":1,\"sequence\":1,");
   CHECK_HAS(text, "\"version\":2,\"sequence\":4,");
   CHECK_HAS(text, "\"reason\":\"3 is bad\"");
   CHECK_HAS(text, "\"version\":null,\"sequence\":7,");
   CHECK_HAS(text, "\"deleted\":true");
   pts_text_destroy(&text);
-  CHECK_STATUS(pts_store_alias_history(store, "m", "none", keys, &text, &error), PTS_NOT_FOUND);
+  CHECK_STATUS(pts_store_alias_history(store, "m", "none", keys, NULL, &text, &error),
+               PTS_NOT_FOUND);
   pts_store_destroy(&store);
   pts_keyring_destroy(&keys);
 }
@@ -89,12 +91,12 @@ static void test_log(void) {
   char head[128];
   audit seen = {0};
   publish_opaque(store, keys, "m", "abc", 3);
-  CHECK_OK(pts_store_set_alias(store, "m", "live", 1, "first", keys, &error));
-  CHECK_OK(pts_store_log(store, keys, 1, 0, &text, &error));
+  CHECK_OK(pts_store_set_alias(store, "m", "live", 1, "first", keys, NULL, &error));
+  CHECK_OK(pts_store_log(store, keys, 1, 0, NULL, &text, &error));
   CHECK_HAS(text, "[{\"sequence\":1,\"what\":\"publish\",\"name\":\"m\",\"version\":1,");
   CHECK_HAS(text, "{\"sequence\":4,\"what\":\"done\"");
   pts_text_destroy(&text);
-  CHECK_OK(pts_store_log(store, keys, 3, 1, &text, &error));
+  CHECK_OK(pts_store_log(store, keys, 3, 1, NULL, &text, &error));
   CHECK_HAS(text, "[{\"sequence\":3,\"what\":\"alias\"");
   CHECK_HAS(text, "\"reason\":\"first\"");
   CHECK(strstr(text, "\"sequence\":4,\"what\"") == NULL);
@@ -142,44 +144,47 @@ static void test_state(void) {
   none = open_remembering("remembered", NULL);
   publish_opaque(store, keys, "m", "abc", 3);
   publish_opaque(store, keys, "m", "abcd", 4);
-  CHECK_OK(pts_store_set_alias(store, "m", "live", 1, NULL, keys, &error));
-  CHECK_OK(pts_store_set_alias(store, "m", "live", 2, NULL, keys, &error));
+  CHECK_OK(pts_store_set_alias(store, "m", "live", 1, NULL, keys, NULL, &error));
+  CHECK_OK(pts_store_set_alias(store, "m", "live", 2, NULL, keys, NULL, &error));
   CHECK_OK(pts_state_show(state, &text, &error));
   CHECK_HAS(text, "\"alias/m/live\"");
   CHECK_HAS(text, "\"log\"");
   pts_text_destroy(&text);
 
   CHECK(remove(test_path("remembered/records/alias/m/live/2.jws")) == 0);
-  CHECK_STATUS(pts_store_fetch(store, "m@live", keys, NULL, &package, &error), PTS_ROLLBACK);
+  CHECK_STATUS(pts_store_fetch(store, "m@live", keys, NULL, NULL, &package, &error), PTS_ROLLBACK);
   CHECK_HAS(error.message, "record 2");
   CHECK(package == NULL);
-  CHECK_OK(pts_store_fetch(none, "m@live", keys, NULL, &package, &error));
+  CHECK_OK(pts_store_fetch(none, "m@live", keys, NULL, NULL, &package, &error));
   pts_package_destroy(&package);
   options.min_sequence = 2;
-  CHECK_STATUS(pts_store_fetch(none, "m@live", keys, &options, &package, &error), PTS_ROLLBACK);
-  CHECK_STATUS(pts_store_fetch(none, "m", keys, &options, &package, &error), PTS_INVALID_ARGUMENT);
+  CHECK_STATUS(pts_store_fetch(none, "m@live", keys, &options, NULL, &package, &error),
+               PTS_ROLLBACK);
+  CHECK_STATUS(pts_store_fetch(none, "m", keys, &options, NULL, &package, &error),
+               PTS_INVALID_ARGUMENT);
   options.min_sequence = 1;
   options.max_age_s = 600;
-  CHECK_OK(pts_store_fetch(none, "m@live", keys, &options, &package, &error));
+  CHECK_OK(pts_store_fetch(none, "m@live", keys, &options, NULL, &package, &error));
   pts_package_destroy(&package);
   options.manifest = "0000000000000000000000000000000000000000000000000000000000000000";
-  CHECK_STATUS(pts_store_fetch(none, "m@live", keys, &options, &package, &error), PTS_ROLLBACK);
+  CHECK_STATUS(pts_store_fetch(none, "m@live", keys, &options, NULL, &package, &error),
+               PTS_ROLLBACK);
   CHECK_STATUS(pts_store_verify(none, "m@live", keys, &options, NULL, NULL, NULL, &error),
                PTS_ROLLBACK);
   options.manifest = "12";
-  CHECK_STATUS(pts_store_fetch(none, "m@live", keys, &options, &package, &error),
+  CHECK_STATUS(pts_store_fetch(none, "m@live", keys, &options, NULL, &package, &error),
                PTS_INVALID_ARGUMENT);
 
   CHECK_OK(pts_state_reset(state, test_path("remembered"), &error));
   CHECK_STATUS(pts_state_reset(state, test_path("remembered"), &error), PTS_NOT_FOUND);
-  CHECK_OK(pts_store_fetch(store, "m@live", keys, NULL, &package, &error));
+  CHECK_OK(pts_store_fetch(store, "m@live", keys, NULL, NULL, &package, &error));
   pts_package_destroy(&package);
   write_file(state, "{}", 2);
-  CHECK_STATUS(pts_store_fetch(store, "m@live", keys, NULL, &package, &error), PTS_CORRUPT);
+  CHECK_STATUS(pts_store_fetch(store, "m@live", keys, NULL, NULL, &package, &error), PTS_CORRUPT);
   CHECK_HAS(error.message, "state.json");
   CHECK_STATUS(pts_state_show(state, &text, &error), PTS_CORRUPT);
   CHECK_OK(pts_state_reset(state, NULL, &error));
-  CHECK_OK(pts_store_fetch(store, "m@live", keys, NULL, &package, &error));
+  CHECK_OK(pts_store_fetch(store, "m@live", keys, NULL, NULL, &package, &error));
   pts_package_destroy(&package);
   pts_store_destroy(&store);
   pts_store_destroy(&none);

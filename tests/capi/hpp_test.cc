@@ -1,11 +1,15 @@
 // ptsecure.hpp: ownership, exceptions and callbacks. What the calls do is tested in C.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <type_traits>
 
 #include "ptsecure/ptsecure.hpp"
@@ -31,6 +35,8 @@ class HppTest : public testing::Test {
     return options;
   }
 
+  pts::Source whole() const { return pts::Source::bytes(data_.data(), data_.size()); }
+
   std::string data_ = std::string(3'000'000, 'm');
   fs::path folder_;
   pts::Keyring keys_ = pts::Keyring::generate();
@@ -41,7 +47,7 @@ constexpr bool kMoveOnly = std::is_nothrow_move_constructible_v<T> &&
                            std::is_nothrow_move_assignable_v<T> && !std::is_copy_constructible_v<T>;
 static_assert(kMoveOnly<pts::Bytes> && kMoveOnly<pts::Cancel> && kMoveOnly<pts::Keyring>);
 static_assert(kMoveOnly<pts::Store> && kMoveOnly<pts::Package> && kMoveOnly<pts::Model>);
-static_assert(kMoveOnly<pts::Value>);
+static_assert(kMoveOnly<pts::Value> && kMoveOnly<pts::Source>);
 static_assert(std::is_trivially_copyable_v<pts::ValueView>);
 static_assert(pts::dtype_of<const float>() == PTS_DTYPE_FLOAT32);
 static_assert(pts::dtype_of<bool>() == PTS_DTYPE_BOOL);
@@ -56,14 +62,16 @@ TEST_F(HppTest, PublishesAndOpens) {
   options.alias = "production";
   options.labels = {{"run", "42"}};
   std::uint64_t done = 0;
-  options.progress = [&](std::uint64_t now, std::uint64_t) { done = now; };
-  EXPECT_EQ(store.publish_bytes("m", data_.data(), data_.size(), keys_, options), 1u);
+  pts::Call call;
+  call.progress = [&](std::uint64_t now, std::uint64_t) { done = now; };
+  EXPECT_EQ(store.publish("m", whole(), keys_, options, call), 1u);
   EXPECT_EQ(done, data_.size());
   EXPECT_NE(store.list().find("\"m\""), std::string::npos);
   EXPECT_NE(store.list_versions("m").find("42"), std::string::npos);
   EXPECT_NE(store.show("m", keys_).find("production"), std::string::npos);
   EXPECT_NE(store.list_aliases("m", keys_).find("production"), std::string::npos);
   EXPECT_NE(store.describe().find("store"), std::string::npos);
+  EXPECT_EQ(store.uri(), path("store"));
 
   const pts::Package package = store.fetch("m@production", keys_);
   EXPECT_EQ(package.name(), "m");
@@ -97,8 +105,90 @@ TEST_F(HppTest, ReadsFromACallback) {
   const auto read = [&](std::uint64_t position, void* to, std::size_t size) {
     std::memcpy(to, data_.data() + position, size);
   };
-  store.publish_read("m", data_.size(), read, keys_, opaque());
+  store.publish("m", pts::Source::callback(data_.size(), read), keys_, opaque());
   EXPECT_EQ(store.fetch("m", keys_).decrypt().view(), data_);
+}
+
+TEST_F(HppTest, SourcesOfEveryKind) {
+  const pts::Store store = pts::Store::open(path("store"));
+  std::ofstream(path("model.bin")) << data_;
+  store.publish("m", pts::Source::file(path("model.bin")), keys_, opaque());
+  EXPECT_EQ(store.fetch("m", keys_).decrypt().view(), data_);
+  EXPECT_THROW(pts::Source::file(path("none")), pts::NotFound);
+  EXPECT_THROW(pts::Source::gridfs({"mongodb://127.0.0.1:1/models", "fs", "", ""}), pts::Error);
+
+  pts::Source source;
+  source.add_bytes("a", "abc", 3);
+  EXPECT_THROW(source.add_bytes("a", "abc", 3), pts::AlreadyExists);
+  EXPECT_EQ(store.publish("m", source, keys_, opaque()), 2u);
+  pts::Source moved = std::move(source);
+  moved.add_file("b", path("model.bin"));
+  EXPECT_THROW(store.publish("m", moved, keys_, opaque()), pts::Error);
+
+  // The callback lives as long as the source, and not longer.
+  const auto alive = std::make_shared<int>(0);
+  {
+    const pts::Source lent = pts::Source::callback(
+        3, [alive](std::uint64_t, void* to, std::size_t size) { std::memset(to, 'x', size); });
+    EXPECT_EQ(alive.use_count(), 2);
+    store.publish("m", lent, keys_, opaque());
+  }
+  EXPECT_EQ(alive.use_count(), 1);
+  EXPECT_EQ(store.fetch("m", keys_).decrypt().view(), "xxx");
+}
+
+TEST_F(HppTest, ReadsOfSeveralThreadsThrowOnce) {
+  pts::StoreOptions threads;
+  threads.threads = 4;
+  const pts::Store store = pts::Store::open(path("store"), threads);
+  bool broken = true;
+  const pts::Source source = pts::Source::callback(
+      data_.size(),
+      [&](std::uint64_t position, void* to, std::size_t size) {
+        if (broken) throw std::out_of_range("of the disk");
+        std::memcpy(to, data_.data() + position, size);
+      },
+      true);
+  EXPECT_THROW(store.publish("m", source, keys_, opaque()), std::out_of_range);
+  broken = false;
+  store.publish("m", source, keys_, opaque());
+  EXPECT_EQ(store.fetch("m", keys_).decrypt().view(), data_);
+}
+
+TEST_F(HppTest, CallsHaveTheirTime) {
+  using namespace std::chrono_literals;
+  const pts::Store store = pts::Store::open(path("store"));
+  store.publish("m", whole(), keys_, opaque());
+  const auto slow = [](const void*, std::size_t) { std::this_thread::sleep_for(20ms); };
+  const pts::Package package = store.fetch("m", keys_);
+  pts::Call call;
+  call.timeout = 10ms;
+  EXPECT_THROW(package.stream(slow, {}, call), pts::Timeout);
+  call.timeout = 1ns;  // more than none: it isn't rounded to no limit
+  EXPECT_THROW(package.stream(slow, {}, call), pts::Timeout);
+  for (const auto negative : {std::chrono::nanoseconds(-1), std::chrono::nanoseconds(-1h)}) {
+    call.timeout = negative;
+    EXPECT_THROW(store.list({}, 0, call), pts::Error);
+  }
+  call.timeout = std::chrono::nanoseconds::max();
+  EXPECT_NO_THROW(package.stream(slow, {}, call));
+  pts::OpenOptions options;
+  options.max_age = -1s;
+  EXPECT_THROW(store.fetch("m", keys_, options), pts::Error);
+}
+
+TEST_F(HppTest, ApiKeysAreNamedByTheirText) {
+  const pts::Store store = pts::Store::open(path("store"));
+  pts::ApiKeyOptions options;
+  options.owner = "somebody";
+  options.models = {"*"};
+  const pts::NewApiKey made = pts::ApiKeyManager(store, keys_).create(options);
+  const pts::ApiKeys checker = pts::ApiKeys::open(store, keys_);
+  const pts::ApiKeyResult checked = checker.check(made.key.view());
+  EXPECT_TRUE(checked);
+  EXPECT_EQ(pts::apikey_id(made.key.view()), checked.id);
+  EXPECT_EQ(pts::apikey_id(made.key.view().substr(1)), "");
+  EXPECT_EQ(pts::apikey_id({}), "");
 }
 
 TEST_F(HppTest, StatusesBecomeExceptions) {
@@ -111,7 +201,7 @@ TEST_F(HppTest, StatusesBecomeExceptions) {
     EXPECT_STREQ(error.status_name(), "not_found");
     EXPECT_NE(std::string(error.what()), "");
   }
-  store.publish_bytes("m", "abc", 3, keys_, opaque());
+  store.publish("m", pts::Source::bytes("abc", 3), keys_, opaque());
   EXPECT_THROW(store.fetch("m", pts::Keyring::generate()), pts::Untrusted);
   EXPECT_THROW(store.fetch("m", keys_.split("verifier")).decrypt(), pts::NoKey);
   EXPECT_THROW(pts::Keyring::load(path("none")), pts::NotFound);
@@ -121,20 +211,20 @@ TEST_F(HppTest, StatusesBecomeExceptions) {
   EXPECT_THROW(pts::Keyring::load(path("keys")), pts::PermissionDenied);
   pts::Cancel cancel;
   cancel.set();
-  pts::OpenOptions cancelled;
+  pts::Call cancelled;
   cancelled.cancel = &cancel;
-  EXPECT_THROW(store.fetch("m", keys_, cancelled), pts::Cancelled);
-  EXPECT_THROW(store.publish_bytes("../m", "abc", 3, keys_, opaque()), pts::Error);
+  EXPECT_THROW(store.fetch("m", keys_, {}, cancelled), pts::Cancelled);
+  EXPECT_THROW(store.publish("../m", pts::Source::bytes("abc", 3), keys_, opaque()), pts::Error);
 }
 
 TEST_F(HppTest, AliasThatCannotBeSetTellsTheVersion) {
   const pts::Store store = pts::Store::open(path("store"));
   pts::PublishOptions options = opaque();
   options.alias = "A";
-  store.publish_bytes("m", "abc", 3, keys_, options);
+  store.publish("m", pts::Source::bytes("abc", 3), keys_, options);
   options.alias = "a";
   try {
-    store.publish_bytes("m", "abc", 3, keys_, options);
+    store.publish("m", pts::Source::bytes("abc", 3), keys_, options);
     FAIL();
   } catch (const pts::AliasNotSet& error) {
     EXPECT_EQ(error.version(), 2u);
@@ -148,26 +238,24 @@ struct Own : std::runtime_error {
 
 TEST_F(HppTest, ExceptionsOfCallbacksComeOut) {
   const pts::Store store = pts::Store::open(path("store"));
-  pts::PublishOptions options = opaque();
-  options.progress = [](std::uint64_t, std::uint64_t) { throw Own("progress"); };
-  EXPECT_THROW(store.publish_bytes("m", data_.data(), data_.size(), keys_, options), Own);
+  pts::Call call;
+  call.progress = [](std::uint64_t, std::uint64_t) { throw Own("progress"); };
+  EXPECT_THROW(store.publish("m", whole(), keys_, opaque(), call), Own);
   const auto read = [](std::uint64_t, void*, std::size_t) { throw Own("read"); };
-  EXPECT_THROW(store.publish_read("m", 5, read, keys_, opaque()), Own);
+  EXPECT_THROW(store.publish("m", pts::Source::callback(5, read), keys_, opaque()), Own);
   EXPECT_THROW(store.fetch("m", keys_), pts::NotFound);
 
-  store.publish_bytes("m", data_.data(), data_.size(), keys_, opaque());
+  store.publish("m", whole(), keys_, opaque());
   const pts::Package package = store.fetch("m", keys_);
   EXPECT_THROW(package.stream([](const void*, std::size_t) { throw Own("sink"); }), Own);
-  pts::OpenOptions open;
-  open.progress = [](std::uint64_t, std::uint64_t) { throw Own("progress"); };
-  EXPECT_THROW(package.decrypt(open), Own);
+  EXPECT_THROW(package.decrypt({}, call), Own);
   const auto check = [](const char*, pts_status, const char*) { throw Own("check"); };
   EXPECT_THROW(store.verify("m", keys_, check), Own);
 }
 
 TEST_F(HppTest, ChecksAllAndThrowsTheFirst) {
   const pts::Store store = pts::Store::open(path("store"));
-  store.publish_bytes("m", "abc", 3, keys_, opaque());
+  store.publish("m", pts::Source::bytes("abc", 3), keys_, opaque());
   int failed = 0;
   const auto count = [&](const char*, pts_status status, const char*) { failed += status != 0; };
   EXPECT_THROW(store.verify("m", pts::Keyring::generate(), count), pts::Untrusted);
@@ -267,6 +355,8 @@ TEST(HppValue, ReleasesOnceAndOnlyWhatItTook) {
 TEST(HppLibrary, SaysWhatItIs) {
   EXPECT_EQ(pts::version(), pts_version());
   EXPECT_NE(pts::features().find("openssl"), std::string::npos);
+  EXPECT_EQ(pts::cores(), pts_cores());
+  EXPECT_EQ(pts::infer_alignment(), pts_infer_alignment());
 }
 
 }  // namespace

@@ -111,18 +111,17 @@ static void test_roles(void) {
   CHECK_STATUS(pts_keyring_split(verifier, "publisher", &none, &error), PTS_NO_KEY);
 
   CHECK(publish_opaque(store, publisher, "m", "abc", 3) == 1);
-  CHECK_STATUS(
-      pts_store_publish_bytes(store, "m", "abc", 3, opener, &options, NULL, NULL, NULL, &error),
-      PTS_NO_KEY);
-  CHECK_STATUS(pts_store_set_alias(store, "m", "a", 1, NULL, publisher, &error), PTS_NO_KEY);
-  CHECK_OK(pts_store_set_alias(store, "m", "a", 1, "test", operator_keys, &error));
-  CHECK_OK(pts_store_fetch(store, "m@a", opener, NULL, &package, &error));
-  CHECK_OK(pts_package_decrypt(package, NULL, &bytes, NULL, NULL, &error));
+  CHECK_STATUS(publish_bytes(store, "m", "abc", 3, opener, &options, NULL, NULL, &error),
+               PTS_NO_KEY);
+  CHECK_STATUS(pts_store_set_alias(store, "m", "a", 1, NULL, publisher, NULL, &error), PTS_NO_KEY);
+  CHECK_OK(pts_store_set_alias(store, "m", "a", 1, "test", operator_keys, NULL, &error));
+  CHECK_OK(pts_store_fetch(store, "m@a", opener, NULL, NULL, &package, &error));
+  CHECK_OK(pts_package_decrypt(package, NULL, NULL, &bytes, &error));
   CHECK(pts_bytes_size(bytes) == 3 && memcmp(pts_bytes_data(bytes), "abc", 3) == 0);
   pts_bytes_destroy(&bytes);
   pts_package_destroy(&package);
-  CHECK_OK(pts_store_fetch(store, "m", verifier, NULL, &package, &error));
-  CHECK_STATUS(pts_package_decrypt(package, NULL, &bytes, NULL, NULL, &error), PTS_NO_KEY);
+  CHECK_OK(pts_store_fetch(store, "m", verifier, NULL, NULL, &package, &error));
+  CHECK_STATUS(pts_package_decrypt(package, NULL, NULL, &bytes, &error), PTS_NO_KEY);
   CHECK(bytes == NULL);
   pts_package_destroy(&package);
 

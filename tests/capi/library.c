@@ -53,13 +53,19 @@ static void test_features(void) {
   CHECK_OK(pts_features(&features, &error));
   CHECK_HAS(features, "\"version\":\"");
   CHECK_HAS(features, pts_version());
-  CHECK_HAS(features, "\"torchscript\"");
-  CHECK_HAS(features, "\"opaque\"");
+  CHECK_HAS(features, "\"torchscript\":\"torch\"");
+  CHECK_HAS(features, "\"opaque\":null");
   CHECK_HAS(features, "\"directory\"");
   CHECK_HAS(features, "\"openssl\":\"3.");
   CHECK_HAS(features, "\"loaded\":false");
   CHECK_HAS(features, "\"secret_memory_locked\":");
   pts_text_destroy(&features);
+}
+
+static void test_cores(void) {
+  const long online = sysconf(_SC_NPROCESSORS_ONLN);
+  CHECK(pts_cores() >= 1);
+  CHECK(online < 1 || pts_cores() <= (uint32_t)online);
 }
 
 /* What a caller passes comes back in messages, but only as one line of valid UTF-8. */
@@ -171,28 +177,42 @@ static void test_inits(void) {
         b.reserved == 0)
   SAME(pts_keyring_options, PTS_KEYRING_OPTIONS_INIT);
 #undef SAME_MEMBERS
-#define SAME_MEMBERS(a, b)                                                    \
-  CHECK(a.connect_timeout_ms == 5000 && b.connect_timeout_ms == 5000 &&       \
-        b.operation_timeout_ms == 60000 && b.threads == 0 && b.log == NULL && \
+#define SAME_MEMBERS(a, b)                                                                       \
+  CHECK(a.connect_timeout_ms == 5000 && b.connect_timeout_ms == 5000 &&                          \
+        b.operation_timeout_ms == 60000 && b.threads == 0 && b.reserved == 0 && b.log == NULL && \
         b.log_user == NULL && a.state == NULL && b.state == NULL)
   SAME(pts_store_options, PTS_STORE_OPTIONS_INIT);
 #undef SAME_MEMBERS
 #define SAME_MEMBERS(a, b)                                                                         \
   CHECK(a.format == b.format && b.alias == NULL && b.label_keys == NULL &&                         \
         b.label_values == NULL && b.label_count == 0 && b.sample == NULL && b.sample_count == 0 && \
-        b.torch_dir == NULL && b.cancel == NULL && b.sample_json == NULL)
+        b.torch_dir == NULL && b.sample_json == NULL && b.weights_of == NULL)
   SAME(pts_publish_options, PTS_PUBLISH_OPTIONS_INIT);
 #undef SAME_MEMBERS
-#define SAME_MEMBERS(a, b)                                                          \
-  CHECK(a.uri == NULL && b.uri == NULL && b.bucket == NULL && b.filename == NULL && \
-        b.id == NULL && b.jwk_filename == NULL)
+#define SAME_MEMBERS(a, b) \
+  CHECK(a.uri == NULL && b.uri == NULL && b.bucket == NULL && b.filename == NULL && b.id == NULL)
   SAME(pts_gridfs_file, PTS_GRIDFS_FILE_INIT);
+#undef SAME_MEMBERS
+#define SAME_MEMBERS(a, b)                                                                     \
+  CHECK(a.size == 0 && b.size == 0 && b.read == NULL && b.release == NULL && b.user == NULL && \
+        b.concurrent == 0 && b.reserved == 0)
+  SAME(pts_part, PTS_PART_INIT);
+#undef SAME_MEMBERS
+#define SAME_MEMBERS(a, b)                                                           \
+  CHECK(a.jwk == NULL && b.jwk == NULL && b.jwk_size == 0 && b.jwk_source == NULL && \
+        b.sha256 == NULL)
+  SAME(pts_import_options, PTS_IMPORT_OPTIONS_INIT);
+#undef SAME_MEMBERS
+#define SAME_MEMBERS(a, b)                                                                 \
+  CHECK(a.cancel == NULL && b.cancel == NULL && b.timeout_ms == 0 && b.progress == NULL && \
+        b.progress_user == NULL)
+  SAME(pts_call, PTS_CALL_INIT);
 #undef SAME_MEMBERS
 #define SAME_MEMBERS(a, b)                                                                    \
   CHECK(a.verify == PTS_VERIFY_SIGNED && b.verify == PTS_VERIFY_SIGNED && b.device == NULL && \
         b.intra_op_threads == 0 && b.warm_up_runs == 0 && b.torch_dir == NULL &&              \
-        b.cancel == NULL && b.manifest == NULL && b.min_sequence == 0 && b.max_age_s == 0 &&  \
-        b.optimize == PTS_OPTIMIZE_NONE && b.reserved == 0)
+        b.manifest == NULL && b.min_sequence == 0 && b.max_age_s == 0 &&                      \
+        b.optimize == PTS_OPTIMIZE_NONE)
   SAME(pts_open_options, PTS_OPEN_OPTIONS_INIT);
 #undef SAME_MEMBERS
 #define SAME_MEMBERS(a, b) CHECK(a.method == b.method && b.method == NULL && b.input_names == NULL)
@@ -213,8 +233,12 @@ static void test_no_tail_padding(void) {
 #define TAIL(type, last) CHECK(offsetof(type, last) + sizeof(((type*)0)->last) == sizeof(type))
   TAIL(pts_keyring_options, reserved);
   TAIL(pts_store_options, state);
-  TAIL(pts_publish_options, weights_of);
-  TAIL(pts_open_options, reserved);
+  TAIL(pts_publish_options, torch_dir);
+  TAIL(pts_open_options, max_age_s);
+  TAIL(pts_call, progress_user);
+  TAIL(pts_part, reserved);
+  TAIL(pts_gridfs_file, id);
+  TAIL(pts_import_options, sha256);
   TAIL(pts_infer_options, input_names);
   TAIL(pts_tensor, reserved);
 #undef TAIL
@@ -231,19 +255,19 @@ static void test_cancel(void) {
   pts_store* store = new_store("cancelled");
   pts_keyring* keys = new_keys();
   pts_publish_options options = PTS_PUBLISH_OPTIONS_INIT;
+  pts_call call = PTS_CALL_INIT;
   struct sigaction action;
   CHECK_OK(pts_cancel_create(&signalled, &error));
   options.format = "opaque";
-  options.cancel = signalled;
-  CHECK_OK(pts_store_publish_bytes(store, "m", "abc", 3, keys, &options, NULL, NULL, NULL, &error));
+  call.cancel = signalled;
+  CHECK_OK(publish_bytes(store, "m", "abc", 3, keys, &options, &call, NULL, &error));
   memset(&action, 0, sizeof(action));
   action.sa_handler = on_signal;
   CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
   CHECK(raise(SIGUSR1) == 0);
   for (int i = 0; i < 2; ++i) { /* it stays set */
-    CHECK_STATUS(
-        pts_store_publish_bytes(store, "m", "abc", 3, keys, &options, NULL, NULL, NULL, &error),
-        PTS_CANCELLED);
+    CHECK_STATUS(publish_bytes(store, "m", "abc", 3, keys, &options, &call, NULL, &error),
+                 PTS_CANCELLED);
   }
   pts_cancel_destroy(&signalled);
   pts_keyring_destroy(&keys);
@@ -254,6 +278,7 @@ int main(void) {
   test_status_names();
   test_version();
   test_features();
+  test_cores();
   test_messages();
   test_struct_size();
   test_inits();

@@ -44,8 +44,7 @@ static void publish_digits(pts_store* store, const pts_keyring* keys, int with_s
     options.sample = samples;
     options.sample_count = 1;
   }
-  CHECK_OK(
-      pts_store_publish_file(store, "digits", DIGITS, keys, &options, NULL, NULL, NULL, &error));
+  CHECK_OK(publish_file(store, "digits", DIGITS, keys, &options, NULL, NULL, &error));
   pts_value_destroy(&sample);
 }
 
@@ -59,8 +58,8 @@ static pts_model* open_digits(pts_store* store, const pts_keyring* keys,
   pts_error error;
   pts_model* model = NULL;
   uint64_t done = 0;
-  CHECK_OK(pts_model_open(store, "digits@production", keys, options, &model, count_progress, &done,
-                          &error));
+  CHECK_OK(pts_model_open(store, "digits@production", keys, options, TELLING(count_progress, &done),
+                          &model, &error));
   CHECK(done > 0);
   return model;
 }
@@ -75,7 +74,7 @@ static void check_accuracy(const pts_model* model) {
   const pts_value* inputs[1];
   int64_t right = 0;
   inputs[0] = images;
-  CHECK_OK(pts_model_infer(model, inputs, 1, NULL, &answer, &error));
+  CHECK_OK(pts_model_infer(model, inputs, 1, NULL, NULL, &answer, &error));
   CHECK_OK(pts_value_get_tensor(answer, &view, &error));
   CHECK_OK(pts_value_get_tensor(labels, &truth, &error));
   CHECK(view.rank == 2 && view.shape[0] == truth.shape[0] && view.shape[1] == 10);
@@ -106,8 +105,8 @@ static void test_open_and_run(void) {
   options.warm_up_runs = 1;
   model = open_digits(store, keys, &options);
   /* The five steps one by one. */
-  CHECK_OK(pts_store_fetch(store, "digits/1", keys, NULL, &package, &error));
-  CHECK_OK(pts_package_load(package, NULL, &loaded, NULL, NULL, &error));
+  CHECK_OK(pts_store_fetch(store, "digits/1", keys, NULL, NULL, &package, &error));
+  CHECK_OK(pts_package_load(package, NULL, NULL, &loaded, &error));
   pts_package_destroy(&package);
   pts_keyring_destroy(&keys);
   pts_store_destroy(&store); /* models outlive what they were made from */
@@ -118,7 +117,7 @@ static void test_open_and_run(void) {
   CHECK_HAS(pts_model_metadata(model), "\"forward\"");
   CHECK_HAS(pts_model_metadata(model), "\"FP32\"");
   CHECK_OK(pts_model_example(model, &text, &error));
-  CHECK_OK(pts_model_infer_json(model, text, strlen(text), NULL, &answer, &error));
+  CHECK_OK(pts_model_infer_json(model, text, strlen(text), NULL, NULL, &answer, &error));
   CHECK_HAS(answer, "\"model_name\":\"digits\"");
   CHECK_HAS(answer, "\"outputs\"");
   pts_text_destroy(&answer);
@@ -129,7 +128,7 @@ static void test_open_and_run(void) {
     pts_value *image = picture(pixels, 1), *result = NULL;
     const pts_value* inputs[1];
     inputs[0] = image;
-    CHECK_OK(pts_model_infer(model, inputs, 1, NULL, &result, &error));
+    CHECK_OK(pts_model_infer(model, inputs, 1, NULL, NULL, &result, &error));
     CHECK_OK(pts_model_result_json(model, result, NULL, &answer, &error));
     CHECK_HAS(answer, "\"model_name\":\"digits\"");
     CHECK_STATUS(pts_model_result_json(model, NULL, NULL, &none, &error), PTS_INVALID_ARGUMENT);
@@ -159,43 +158,49 @@ static void test_inputs(void) {
   model = open_digits(store, keys, NULL);
   inputs[0] = image;
   inputs[1] = image;
-  CHECK_OK(pts_model_infer(model, inputs, 1, NULL, &answer, &error));
+  CHECK_OK(pts_model_infer(model, inputs, 1, NULL, NULL, &answer, &error));
   pts_value_destroy(&answer);
   options.input_names = names;
-  CHECK_OK(pts_model_infer(model, inputs, 1, &options, &answer, &error));
+  CHECK_OK(pts_model_infer(model, inputs, 1, &options, NULL, &answer, &error));
   pts_value_destroy(&answer);
-  CHECK_STATUS(pts_model_infer(model, inputs, 2, &options, &answer, &error), PTS_INVALID_ARGUMENT);
+  CHECK_STATUS(pts_model_infer(model, inputs, 2, &options, NULL, &answer, &error),
+               PTS_INVALID_ARGUMENT);
   names[0] = "pictures";
-  CHECK_STATUS(pts_model_infer(model, inputs, 1, &options, &answer, &error), PTS_INVALID_INPUT);
+  CHECK_STATUS(pts_model_infer(model, inputs, 1, &options, NULL, &answer, &error),
+               PTS_INVALID_INPUT);
   CHECK_HAS(error.message, "images");
-  CHECK_STATUS(pts_model_infer(model, inputs, 2, NULL, &answer, &error), PTS_INVALID_INPUT);
-  CHECK_STATUS(pts_model_infer(model, NULL, 0, NULL, &answer, &error), PTS_INVALID_INPUT);
+  CHECK_STATUS(pts_model_infer(model, inputs, 2, NULL, NULL, &answer, &error), PTS_INVALID_INPUT);
+  CHECK_STATUS(pts_model_infer(model, NULL, 0, NULL, NULL, &answer, &error), PTS_INVALID_INPUT);
   CHECK_HAS(error.message, "FP32[-1,1,8,8]");
   CHECK_OK(pts_value_create_int(3, &number, &error));
   inputs[0] = number;
-  CHECK_STATUS(pts_model_infer(model, inputs, 1, NULL, &answer, &error), PTS_INVALID_INPUT);
+  CHECK_STATUS(pts_model_infer(model, inputs, 1, NULL, NULL, &answer, &error), PTS_INVALID_INPUT);
   inputs[0] = NULL;
-  CHECK_STATUS(pts_model_infer(model, inputs, 1, NULL, &answer, &error), PTS_INVALID_ARGUMENT);
-  CHECK_STATUS(pts_model_infer(model, inputs, 2, NULL, &answer, &error), PTS_INVALID_ARGUMENT);
-  CHECK_STATUS(pts_model_infer(model, NULL, 1, NULL, &answer, &error), PTS_INVALID_ARGUMENT);
+  CHECK_STATUS(pts_model_infer(model, inputs, 1, NULL, NULL, &answer, &error),
+               PTS_INVALID_ARGUMENT);
+  CHECK_STATUS(pts_model_infer(model, inputs, 2, NULL, NULL, &answer, &error),
+               PTS_INVALID_ARGUMENT);
+  CHECK_STATUS(pts_model_infer(model, NULL, 1, NULL, NULL, &answer, &error), PTS_INVALID_ARGUMENT);
   CHECK(answer == NULL);
   options.input_names = NULL;
   options.method = "backward";
   inputs[0] = image;
-  CHECK_STATUS(pts_model_infer(model, inputs, 1, &options, &answer, &error), PTS_NOT_FOUND);
+  CHECK_STATUS(pts_model_infer(model, inputs, 1, &options, NULL, &answer, &error), PTS_NOT_FOUND);
   CHECK_HAS(error.message, "forward");
   options.method = "logits";
-  CHECK_OK(pts_model_infer(model, inputs, 1, &options, &answer, &error));
+  CHECK_OK(pts_model_infer(model, inputs, 1, &options, NULL, &answer, &error));
   CHECK(pts_value_kind(answer) == PTS_TENSOR);
   pts_value_destroy(&answer);
   {
     char* text = NULL;
     const char* const broken[] = {"", "{", "{\"inputs\":[]}", "[1]", "{\"inputs\":[{}]}"};
     for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); ++i) {
-      CHECK_STATUS(pts_model_infer_json(model, broken[i], strlen(broken[i]), NULL, &text, &error),
-                   PTS_INVALID_INPUT);
+      CHECK_STATUS(
+          pts_model_infer_json(model, broken[i], strlen(broken[i]), NULL, NULL, &text, &error),
+          PTS_INVALID_INPUT);
     }
-    CHECK_STATUS(pts_model_infer_json(model, NULL, 5, NULL, &text, &error), PTS_INVALID_ARGUMENT);
+    CHECK_STATUS(pts_model_infer_json(model, NULL, 5, NULL, NULL, &text, &error),
+                 PTS_INVALID_ARGUMENT);
   }
   pts_value_destroy(&number);
   pts_value_destroy(&image);
@@ -239,7 +244,7 @@ static void test_infer_v2(void) {
     const size_t json_size = binary_request(body, i == 2 ? 1 : 0, asked);
     int released = 0;
     float sum = 0;
-    CHECK_OK(pts_model_infer_v2(model, body, json_size + 256, json_size, NULL, &answer, &info,
+    CHECK_OK(pts_model_infer_v2(model, body, json_size + 256, json_size, NULL, NULL, &answer, &info,
                                 i == 0 ? NULL : count_release, &released, &error));
     CHECK(released == (i == 0 ? 0 : 1));
     CHECK(pts_bytes_size(answer) == info.json_size + 40);
@@ -259,8 +264,8 @@ static void test_infer_v2(void) {
   {
     /* Without binary output the JSON is all there is. */
     const size_t json_size = binary_request(body, 0, "");
-    CHECK_OK(pts_model_infer_v2(model, body, json_size + 256, json_size, NULL, &answer, &info, NULL,
-                                NULL, &error));
+    CHECK_OK(pts_model_infer_v2(model, body, json_size + 256, json_size, NULL, NULL, &answer, &info,
+                                NULL, NULL, &error));
     CHECK(pts_bytes_size(answer) == info.json_size);
     pts_bytes_destroy(&answer);
   }
@@ -270,23 +275,23 @@ static void test_infer_v2(void) {
     pts_infer_info unset;
     int released = 0;
     memset(&unset, 0, sizeof(unset));
-    CHECK_STATUS(pts_model_infer_v2(model, body, json_size + 255, json_size, NULL, &answer, NULL,
-                                    count_release, &released, &error),
+    CHECK_STATUS(pts_model_infer_v2(model, body, json_size + 255, json_size, NULL, NULL, &answer,
+                                    NULL, count_release, &released, &error),
                  PTS_INVALID_INPUT);
     CHECK_HAS(error.message, "255 bytes are left");
-    CHECK_STATUS(pts_model_infer_v2(model, body, json_size + 257, json_size, NULL, &answer, NULL,
-                                    count_release, &released, &error),
+    CHECK_STATUS(pts_model_infer_v2(model, body, json_size + 257, json_size, NULL, NULL, &answer,
+                                    NULL, count_release, &released, &error),
                  PTS_INVALID_INPUT);
-    CHECK_STATUS(pts_model_infer_v2(model, body, 10, 11, NULL, &answer, NULL, count_release,
+    CHECK_STATUS(pts_model_infer_v2(model, body, 10, 11, NULL, NULL, &answer, NULL, count_release,
                                     &released, &error),
                  PTS_INVALID_INPUT);
-    CHECK_STATUS(pts_model_infer_v2(model, NULL, 10, 10, NULL, &answer, NULL, count_release,
+    CHECK_STATUS(pts_model_infer_v2(model, NULL, 10, 10, NULL, NULL, &answer, NULL, count_release,
                                     &released, &error),
                  PTS_INVALID_ARGUMENT);
-    CHECK_STATUS(pts_model_infer_v2(NULL, body, 10, 10, NULL, &answer, NULL, count_release,
+    CHECK_STATUS(pts_model_infer_v2(NULL, body, 10, 10, NULL, NULL, &answer, NULL, count_release,
                                     &released, &error),
                  PTS_INVALID_ARGUMENT);
-    CHECK_STATUS(pts_model_infer_v2(model, body, 10, 10, NULL, &answer, &unset, count_release,
+    CHECK_STATUS(pts_model_infer_v2(model, body, 10, 10, NULL, NULL, &answer, &unset, count_release,
                                     &released, &error),
                  PTS_INVALID_ARGUMENT);
     CHECK(answer == NULL && released == 6);
@@ -311,7 +316,8 @@ static void* run_many(void* user) {
     pts_tensor view = PTS_TENSOR_INIT;
     float sum = 0;
     inputs[0] = image;
-    if (pts_model_infer(self->model, inputs, 1, NULL, &answer, NULL) != PTS_OK) ++self->failures;
+    if (pts_model_infer(self->model, inputs, 1, NULL, NULL, &answer, NULL) != PTS_OK)
+      ++self->failures;
     if (pts_value_get_tensor(answer, &view, NULL) != PTS_OK) ++self->failures;
     for (int j = 0; j < 10 && view.data != NULL; ++j) sum += ((const float*)view.data)[j];
     if (sum < 0.99f || sum > 1.01f) ++self->failures;
@@ -331,7 +337,7 @@ static void test_threads(void) {
   runner runners[kThreads];
   publish_digits(store, keys, 0);
   model = open_digits(store, keys, NULL);
-  CHECK_OK(pts_model_fork(model, &fork, &error));
+  CHECK_OK(pts_model_fork(model, NULL, &fork, &error));
   for (int i = 0; i < kThreads; ++i) {
     runners[i].model = i % 2 == 0 ? model : fork;
     runners[i].failures = 0;
@@ -355,23 +361,22 @@ static void test_refused(void) {
   pts_keyring* keys = new_keys();
   pts_model* model = NULL;
   pts_open_options options = PTS_OPEN_OPTIONS_INIT;
-  CHECK_STATUS(
-      pts_store_publish_bytes(store, "m", "no model", 8, keys, NULL, NULL, NULL, NULL, &error),
-      PTS_INVALID_MODEL);
+  CHECK_STATUS(publish_bytes(store, "m", "no model", 8, keys, NULL, NULL, NULL, &error),
+               PTS_INVALID_MODEL);
   publish_digits(store, keys, 0);
   options.device = "tpu";
-  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, &model, NULL, NULL, &error),
+  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, NULL, &model, &error),
                PTS_INVALID_ARGUMENT);
   options.device = "cuda:63";
-  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, &model, NULL, NULL, &error),
+  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, NULL, &model, &error),
                PTS_UNSUPPORTED);
   options.device = NULL;
   options.optimize = 3;
-  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, &model, NULL, NULL, &error),
+  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, NULL, &model, &error),
                PTS_INVALID_ARGUMENT);
   options.optimize = PTS_OPTIMIZE_NONE;
   options.warm_up_runs = 1; /* shapes are unknown without a sample */
-  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, &model, NULL, NULL, &error),
+  CHECK_STATUS(pts_model_open(store, "digits", keys, &options, NULL, &model, &error),
                PTS_INVALID_ARGUMENT);
   CHECK(model == NULL);
   pts_keyring_destroy(&keys);
@@ -394,8 +399,7 @@ int main(void) {
   pts_store* store = new_store("none");
   pts_keyring* keys = new_keys();
   /* Without the plug-in a TorchScript model can't be inspected, and the message says why. */
-  CHECK_STATUS(pts_store_publish_bytes(store, "m", "abc", 3, keys, NULL, NULL, NULL, NULL, &error),
-               PTS_ENGINE);
+  CHECK_STATUS(publish_bytes(store, "m", "abc", 3, keys, NULL, NULL, NULL, &error), PTS_ENGINE);
   CHECK_HAS(error.message, "plug-in");
   pts_keyring_destroy(&keys);
   pts_store_destroy(&store);

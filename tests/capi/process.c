@@ -28,14 +28,14 @@ static void* publish_and_open(void* user) {
     pts_package* package = NULL;
     pts_bytes* bytes = NULL;
     char reference[64];
-    if (pts_store_publish_bytes(self->store, "shared", data, kSize, self->keys, &options,
-                                &self->versions[i], NULL, NULL, NULL) != PTS_OK) {
+    if (publish_bytes(self->store, "shared", data, kSize, self->keys, &options, NULL,
+                      &self->versions[i], NULL) != PTS_OK) {
       ++self->failures;
       continue;
     }
     snprintf(reference, sizeof(reference), "shared/%llu", (unsigned long long)self->versions[i]);
-    if (pts_store_fetch(self->store, reference, self->keys, NULL, &package, NULL) != PTS_OK ||
-        pts_package_decrypt(package, NULL, &bytes, NULL, NULL, NULL) != PTS_OK ||
+    if (pts_store_fetch(self->store, reference, self->keys, NULL, NULL, &package, NULL) != PTS_OK ||
+        pts_package_decrypt(package, NULL, NULL, &bytes, NULL) != PTS_OK ||
         pts_bytes_size(bytes) != kSize || memcmp(pts_bytes_data(bytes), data, kSize) != 0) {
       ++self->failures;
     }
@@ -110,15 +110,15 @@ static void test_cancel_from_thread(void) {
   pthread_t thread;
   struct timespec before, after;
   pts_publish_options options = PTS_PUBLISH_OPTIONS_INIT;
-  pts_open_options open_options = PTS_OPEN_OPTIONS_INIT;
+  pts_call call = PTS_CALL_INIT;
   CHECK_OK(pts_cancel_create(&cancel, &error));
   with.cancel = cancel;
   options.format = "opaque";
-  options.cancel = cancel;
+  call.cancel = cancel;
   CHECK(pthread_create(&thread, NULL, cancel_when_running, &with) == 0);
   clock_gettime(CLOCK_MONOTONIC, &before);
-  CHECK_STATUS(pts_store_publish_read(store, "m", UINT64_C(256) << 20, keys, &options, NULL,
-                                      endless_read, NULL, &with, &error),
+  CHECK_STATUS(publish_read(store, "m", UINT64_C(256) << 20, keys, &options, &call, NULL,
+                            endless_read, &with, &error),
                PTS_CANCELLED);
   clock_gettime(CLOCK_MONOTONIC, &after);
   CHECK(after.tv_sec - before.tv_sec < 15); /* all of it would take 25 s or more */
@@ -128,9 +128,8 @@ static void test_cancel_from_thread(void) {
   pthread_cond_signal(&with.started);
   pthread_mutex_unlock(&with.mutex);
   CHECK(pthread_join(thread, NULL) == 0);
-  open_options.cancel = cancel;
-  CHECK_STATUS(pts_store_fetch(store, "m", keys, &open_options, &package, &error), PTS_CANCELLED);
-  CHECK_STATUS(pts_store_fetch(store, "m", keys, NULL, &package, &error), PTS_NOT_FOUND);
+  CHECK_STATUS(pts_store_fetch(store, "m", keys, NULL, &call, &package, &error), PTS_CANCELLED);
+  CHECK_STATUS(pts_store_fetch(store, "m", keys, NULL, NULL, &package, &error), PTS_NOT_FOUND);
   pts_cancel_destroy(&cancel);
   pts_store_destroy(&store);
   pts_keyring_destroy(&keys);
@@ -170,11 +169,11 @@ static int use_inherited_store(void* user) {
   pts_package* package = NULL;
   pts_publish_options options = PTS_PUBLISH_OPTIONS_INIT;
   options.format = "opaque";
-  EXPECT(pts_package_decrypt(from->package, NULL, &bytes, NULL, NULL, NULL) == PTS_OK);
+  EXPECT(pts_package_decrypt(from->package, NULL, NULL, &bytes, NULL) == PTS_OK);
   EXPECT(pts_bytes_size(bytes) == kSize && memcmp(pts_bytes_data(bytes), data, kSize) == 0);
-  EXPECT(pts_store_publish_bytes(from->store, "child", data, kSize, from->keys, &options, NULL,
-                                 NULL, NULL, NULL) == PTS_OK);
-  EXPECT(pts_store_fetch(from->store, "child", from->keys, NULL, &package, NULL) == PTS_OK);
+  EXPECT(publish_bytes(from->store, "child", data, kSize, from->keys, &options, NULL, NULL, NULL) ==
+         PTS_OK);
+  EXPECT(pts_store_fetch(from->store, "child", from->keys, NULL, NULL, &package, NULL) == PTS_OK);
   pts_bytes_destroy(&bytes);
   pts_package_destroy(&package);
   pts_package_destroy(&from->package);
@@ -191,8 +190,7 @@ static int use_own_store(void* user) {
   options.format = "opaque";
   EXPECT(pts_keyring_generate(&keys, NULL) == PTS_OK);
   EXPECT(pts_store_open(user, NULL, &store, NULL) == PTS_OK);
-  EXPECT(pts_store_publish_bytes(store, "m", data, kSize, keys, &options, NULL, NULL, NULL, NULL) ==
-         PTS_OK);
+  EXPECT(publish_bytes(store, "m", data, kSize, keys, &options, NULL, NULL, NULL) == PTS_OK);
   pts_store_destroy(&store);
   pts_keyring_destroy(&keys);
   return 0;
@@ -205,14 +203,14 @@ static void test_fork(void) {
   from.store = new_store("fork");
   from.keys = new_keys();
   publish_opaque(from.store, from.keys, "m", data, kSize); /* starts the pool */
-  CHECK_OK(pts_store_fetch(from.store, "m", from.keys, NULL, &from.package, &error));
+  CHECK_OK(pts_store_fetch(from.store, "m", from.keys, NULL, NULL, &from.package, &error));
   CHECK(in_child(use_inherited_store, &from));
   snprintf(own, sizeof(own), "%s", test_path("fork-own"));
   CHECK(in_child(use_own_store, own));
   /* The parent's handles are none the worse. */
   CHECK(publish_opaque(from.store, from.keys, "m", data, kSize) == 2);
   pts_package_destroy(&from.package);
-  CHECK_OK(pts_store_fetch(from.store, "child", from.keys, NULL, &from.package, &error));
+  CHECK_OK(pts_store_fetch(from.store, "child", from.keys, NULL, NULL, &from.package, &error));
   pts_package_destroy(&from.package);
   pts_store_destroy(&from.store);
   pts_keyring_destroy(&from.keys);
@@ -224,9 +222,9 @@ static int run_inherited_model(void* user) {
   pts_error error;
   pts_model* fork = NULL;
   char* answer = NULL;
-  EXPECT(pts_model_infer_json(from->model, "{}", 2, NULL, &answer, &error) == PTS_CLOSED);
+  EXPECT(pts_model_infer_json(from->model, "{}", 2, NULL, NULL, &answer, &error) == PTS_CLOSED);
   EXPECT(strstr(error.message, "fork") != NULL);
-  EXPECT(pts_model_fork(from->model, &fork, &error) == PTS_CLOSED);
+  EXPECT(pts_model_fork(from->model, NULL, &fork, &error) == PTS_CLOSED);
   EXPECT(strcmp(pts_model_name(from->model), "digits") == 0);
   pts_model_destroy(&from->model);
   return 0;
@@ -240,10 +238,11 @@ static int run_own_model(void* user) {
   char *request = NULL, *answer = NULL;
   pts_open_options options = PTS_OPEN_OPTIONS_INIT;
   options.intra_op_threads = 1;
-  EXPECT(pts_model_open(from->store, "digits", from->keys, &options, &model, NULL, NULL, &error) ==
+  EXPECT(pts_model_open(from->store, "digits", from->keys, &options, NULL, &model, &error) ==
          PTS_OK);
   EXPECT(pts_model_example(model, &request, &error) == PTS_OK);
-  EXPECT(pts_model_infer_json(model, request, strlen(request), NULL, &answer, &error) == PTS_OK);
+  EXPECT(pts_model_infer_json(model, request, strlen(request), NULL, NULL, &answer, &error) ==
+         PTS_OK);
   pts_text_destroy(&request);
   pts_text_destroy(&answer);
   pts_model_destroy(&model);
@@ -265,17 +264,16 @@ static void test_fork_model(void) {
   samples[0] = sample;
   options.sample = samples;
   options.sample_count = 1;
-  CHECK_OK(pts_store_publish_file(from.store, "digits",
-                                  PTSECURE_SOURCE_DIR "/examples/digits/digits.pt", from.keys,
-                                  &options, NULL, NULL, NULL, &error));
+  CHECK_OK(publish_file(from.store, "digits", PTSECURE_SOURCE_DIR "/examples/digits/digits.pt",
+                        from.keys, &options, NULL, NULL, &error));
   pts_value_destroy(&sample);
-  CHECK_OK(pts_model_open(from.store, "digits", from.keys, NULL, &from.model, NULL, NULL, &error));
+  CHECK_OK(pts_model_open(from.store, "digits", from.keys, NULL, NULL, &from.model, &error));
   CHECK_OK(pts_model_example(from.model, &request, &error));
-  CHECK_OK(pts_model_infer_json(from.model, request, strlen(request), NULL, &answer, &error));
+  CHECK_OK(pts_model_infer_json(from.model, request, strlen(request), NULL, NULL, &answer, &error));
   pts_text_destroy(&answer);
   CHECK(in_child(run_inherited_model, &from));
   CHECK(in_child(run_own_model, &from));
-  CHECK_OK(pts_model_infer_json(from.model, request, strlen(request), NULL, &answer, &error));
+  CHECK_OK(pts_model_infer_json(from.model, request, strlen(request), NULL, NULL, &answer, &error));
   pts_text_destroy(&answer);
   pts_text_destroy(&request);
   pts_model_destroy(&from.model);

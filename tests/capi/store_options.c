@@ -64,8 +64,7 @@ static int started_by(uint32_t threads, const char* folder, const pts_keyring* k
   publish.format = "opaque";
   options.threads = threads;
   CHECK_OK(pts_store_open(test_path(folder), &options, &store, &error));
-  CHECK_OK(pts_store_publish_bytes(store, "m", data, kSize, keys, &publish, &version, NULL, NULL,
-                                   &error));
+  CHECK_OK(publish_bytes(store, "m", data, kSize, keys, &publish, NULL, &version, &error));
   after = running();
   pts_store_destroy(&store);
   free(data);

@@ -56,7 +56,7 @@ class WeightsTest : public testing::Test {
     if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
     folder_ = name;
     store_ = pts::Store::open((folder_ / "store").string());
-    store_.publish_file("dense", package("dense.pt2"), keys_);
+    store_.publish("dense", pts::Source::file(package("dense.pt2")), keys_);
   }
   ~WeightsTest() override { fs::remove_all(folder_); }
 
@@ -66,7 +66,7 @@ class WeightsTest : public testing::Test {
                                 const std::string& name = "dense") {
     pts::PublishOptions options;
     options.weights_of = of;
-    return store_.publish_file(name, package(file), keys_, options);
+    return store_.publish(name, pts::Source::file(package(file)), keys_, options);
   }
 
   // Empty when the model answers as make_packages.py recorded for `expected`.
@@ -160,8 +160,8 @@ TEST_F(WeightsTest, SwappedIntoAModelThatIsOpen) {
 }
 
 TEST_F(WeightsTest, AnotherProgramIsNotSwappedIn) {
-  store_.publish_file("counter", package("counter.pt2"), keys_);
-  store_.publish_file("again", package("dense.pt2"), keys_);
+  store_.publish("counter", pts::Source::file(package("counter.pt2")), keys_);
+  store_.publish("again", pts::Source::file(package("dense.pt2")), keys_);
   const pts::Model model = store_.load("dense", keys_);
   for (const char* other : {"counter", "again"}) {
     const auto [status, text] = error_of([&] { store_.fetch(other, keys_).swap(model); });
@@ -172,7 +172,7 @@ TEST_F(WeightsTest, AnotherProgramIsNotSwappedIn) {
 }
 
 TEST_F(WeightsTest, WhatDoesNotFitIsNotPublished) {
-  store_.publish_file("counter", package("counter.pt2"), keys_);
+  store_.publish("counter", pts::Source::file(package("counter.pt2")), keys_);
   const auto [status, text] =
       error_of([&] { publish_weights("tuned_weights.safetensors", "counter"); });
   EXPECT_EQ(status, PTS_INVALID_MODEL);
@@ -181,7 +181,7 @@ TEST_F(WeightsTest, WhatDoesNotFitIsNotPublished) {
   EXPECT_EQ(error_of([&] { publish_weights("tuned_weights.pt", "nothing"); }).first, PTS_NOT_FOUND);
   pts::PublishOptions opaque;
   opaque.format = "opaque";
-  store_.publish_bytes("bytes", "abc", 3, keys_, opaque);
+  store_.publish("bytes", pts::Source::bytes("abc", 3), keys_, opaque);
   EXPECT_EQ(error_of([&] { publish_weights("tuned_weights.pt", "bytes"); }).first, PTS_UNSUPPORTED);
   EXPECT_EQ(json::parse(store_.list_versions("dense"))["versions"].size(), 1U);
 }
@@ -242,7 +242,8 @@ TEST_F(WeightsTest, NewRecipientsOpenTheSharedProgramToo) {
   const pts::Keyring publisher = joined(keys_of(keys_, all), keys_of(opener.public_part(), wraps));
   pts::PublishOptions options;
   options.weights_of = "dense/1";
-  store_.publish_file("dense", package("tuned_weights.safetensors"), publisher, options);
+  store_.publish("dense", pts::Source::file(package("tuned_weights.safetensors")), publisher,
+                 options);
   EXPECT_EQ(wrong(store_.load("dense/2", reader), "tuned"), "");
   EXPECT_EQ(wrong(store_.load("dense/2", keys_), "tuned"), "");
   EXPECT_EQ(error_of([&] { store_.load("dense/1", reader); }).first, PTS_NO_KEY);
@@ -255,8 +256,10 @@ TEST_F(WeightsTest, WhoCannotOpenTheProgramPublishesNothingForIt) {
       joined(keys_of(keys_, signs), keys_of(pts::Keyring::generate().public_part(), all));
   pts::PublishOptions options;
   options.weights_of = "dense/1";
-  const auto [status, text] = error_of(
-      [&] { store_.publish_file("dense", package("tuned_weights.safetensors"), other, options); });
+  const auto [status, text] = error_of([&] {
+    store_.publish("dense", pts::Source::file(package("tuned_weights.safetensors")), other,
+                   options);
+  });
   EXPECT_EQ(status, PTS_NO_KEY) << text;
   EXPECT_EQ(json::parse(store_.list_versions("dense"))["versions"].size(), 1U);
 }

@@ -80,6 +80,19 @@ TEST(RawTensor, LiesInTheBytesWhereTheyAreAligned) {
                [&] { raw_to_tensor(DType::int32, Dims{5}, bytes, std::make_shared<Owner>(gone)); });
 }
 
+TEST(RawTensor, AlignedBytesAreNeverCopied) {
+  struct Owner : TensorOwner {};
+  alignas(kRawAlignment) const std::array<std::uint8_t, 16> bytes{};
+  for (int number = 1; number <= 16; ++number) {
+    const auto dtype = static_cast<DType>(number);
+    if (dtype == DType::boolean) continue;  // its bytes may have to change
+    const std::int64_t count = 16 / static_cast<std::int64_t>(dtype_size(dtype));
+    EXPECT_EQ(raw_to_tensor(dtype, Dims{count}, bytes, std::make_shared<Owner>()).data,
+              bytes.data())
+        << v2_datatype(dtype);
+  }
+}
+
 TEST(RawStrings, GoBothWays) {
   const std::vector<std::string> words = {"", "ab", std::string("\0\xff", 2)};
   Bytes raw;

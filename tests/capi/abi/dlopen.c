@@ -14,12 +14,14 @@ typedef struct {
   pts_status (*store_open)(const char*, const pts_store_options*, pts_store**, pts_error*);
   void (*store_destroy)(pts_store**);
   void (*publish_options_init)(pts_publish_options*);
-  pts_status (*publish_bytes)(pts_store*, const char*, const void*, size_t, const pts_keyring*,
-                              const pts_publish_options*, uint64_t*, pts_progress_fn, void*,
-                              pts_error*);
+  pts_status (*source_create)(pts_source**, pts_error*);
+  pts_status (*source_add_bytes)(pts_source*, const char*, const void*, size_t, pts_error*);
+  void (*source_destroy)(pts_source**);
+  pts_status (*publish)(pts_store*, const char*, pts_source*, const pts_keyring*,
+                        const pts_publish_options*, const pts_call*, uint64_t*, pts_error*);
   pts_status (*fetch)(pts_store*, const char*, const pts_keyring*, const pts_open_options*,
-                      pts_package**, pts_error*);
-  pts_status (*decrypt)(pts_package*, const pts_open_options*, pts_bytes**, pts_progress_fn, void*,
+                      const pts_call*, pts_package**, pts_error*);
+  pts_status (*decrypt)(pts_package*, const pts_open_options*, const pts_call*, pts_bytes**,
                         pts_error*);
   void (*package_destroy)(pts_package**);
   const uint8_t* (*bytes_data)(const pts_bytes*);
@@ -42,7 +44,10 @@ static void find_all(void* handle, library* lib) {
   find(handle, "pts_store_open", &lib->store_open);
   find(handle, "pts_store_destroy", &lib->store_destroy);
   find(handle, "pts_publish_options_init", &lib->publish_options_init);
-  find(handle, "pts_store_publish_bytes", &lib->publish_bytes);
+  find(handle, "pts_source_create", &lib->source_create);
+  find(handle, "pts_source_add_bytes", &lib->source_add_bytes);
+  find(handle, "pts_source_destroy", &lib->source_destroy);
+  find(handle, "pts_store_publish", &lib->publish);
   find(handle, "pts_store_fetch", &lib->fetch);
   find(handle, "pts_package_decrypt", &lib->decrypt);
   find(handle, "pts_package_destroy", &lib->package_destroy);
@@ -55,6 +60,7 @@ static void use(const library* lib, int round) {
   char folder[64];
   pts_keyring* keys = NULL;
   pts_store* store = NULL;
+  pts_source* source = NULL;
   pts_package* package = NULL;
   pts_bytes* bytes = NULL;
   uint64_t version = 0;
@@ -66,11 +72,13 @@ static void use(const library* lib, int round) {
   CHECK(lib->store_open(test_path(folder), NULL, &store, NULL) == PTS_OK);
   lib->publish_options_init(&options);
   options.format = "opaque";
-  CHECK(lib->publish_bytes(store, "m", "hello", 5, keys, &options, &version, NULL, NULL, NULL) ==
-        PTS_OK);
+  CHECK(lib->source_create(&source, NULL) == PTS_OK);
+  CHECK(lib->source_add_bytes(source, NULL, "hello", 5, NULL) == PTS_OK);
+  CHECK(lib->publish(store, "m", source, keys, &options, NULL, &version, NULL) == PTS_OK);
+  lib->source_destroy(&source);
   CHECK(version == 1);
-  CHECK(lib->fetch(store, "m", keys, NULL, &package, NULL) == PTS_OK);
-  CHECK(lib->decrypt(package, NULL, &bytes, NULL, NULL, NULL) == PTS_OK);
+  CHECK(lib->fetch(store, "m", keys, NULL, NULL, &package, NULL) == PTS_OK);
+  CHECK(lib->decrypt(package, NULL, NULL, &bytes, NULL) == PTS_OK);
   CHECK(lib->bytes_size(bytes) == 5 && memcmp(lib->bytes_data(bytes), "hello", 5) == 0);
   lib->bytes_destroy(&bytes);
   lib->package_destroy(&package);

@@ -52,7 +52,7 @@ class Gpu : public testing::Test {
     torch_ = torch_with_stand_in(folder_);
     pts::PublishOptions options;
     options.torch_dir = torch_;
-    store().publish_file("digits", kDigits + "digits.pt", keys(), options);
+    store().publish("digits", pts::Source::file(kDigits + "digits.pt"), keys(), options);
     std::ifstream file(kDigits + "request.json");
     request_.assign(std::istreambuf_iterator<char>(file), {});
     EXPECT_EQ(allocations(0), 0);

@@ -96,7 +96,8 @@ TEST(TorchHpp, ModelsRunOnTheProgramsOwnLibtorch) {
   const int before = mappings("libtorch_cpu.so");
   const pts::Keyring keys = pts::Keyring::generate();
   const pts::Store store = pts::Store::open(name);
-  store.publish_file("digits", PTSECURE_SOURCE_DIR "/examples/digits/digits.pt", keys);
+  store.publish("digits", pts::Source::file(PTSECURE_SOURCE_DIR "/examples/digits/digits.pt"),
+                keys);
   const pts::Model model = store.load("digits", keys);
   EXPECT_EQ(mappings("libtorch_cpu.so"), before);
   EXPECT_GT(before, 0);

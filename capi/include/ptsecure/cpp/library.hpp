@@ -67,8 +67,8 @@ struct Call {
   Progress progress;
 };
 
-// Hears of each finding of a verification; throw to end it. `status`: PTS_OK or what is wrong, and
-// one sentence.
+// Hears of each finding of a verification: `status` is PTS_OK or what is wrong, `detail` one
+// sentence. Throw to end it.
 using CheckFunction = std::function<void(const char* check, pts_status status, const char* detail)>;
 
 namespace detail {
