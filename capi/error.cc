@@ -6,6 +6,7 @@
 #include <string>
 
 #include "capi/guard.hpp"
+#include "libptsecure/base/text.hpp"
 
 namespace ptsecure::capi {
 namespace {
@@ -40,38 +41,6 @@ PTSECURE_SAME(FORBIDDEN, forbidden);
 PTSECURE_SAME(RATE_LIMITED, rate_limited);
 #undef PTSECURE_SAME
 static_assert(sizeof(pts_error) == 1024);
-
-// Length of the UTF-8 character that `text` begins with (RFC 3629: shortest form, no surrogates);
-// 0 when it begins with none.
-std::size_t utf8_length(std::string_view text) noexcept {
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto tail = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
-    return i < text.size() && at(i) >= low && at(i) <= high;
-  };
-  if (text.empty()) return 0;
-  const unsigned first = at(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return tail(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const unsigned low = first == 0xE0 ? 0xA0 : 0x80;
-    const unsigned high = first == 0xED ? 0x9F : 0xBF;
-    return tail(1, low, high) && tail(2) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const unsigned low = first == 0xF0 ? 0x90 : 0x80;
-    const unsigned high = first == 0xF4 ? 0x8F : 0xBF;
-    return tail(1, low, high) && tail(2) && tail(3) ? 4 : 0;
-  }
-  return 0;
-}
-
-bool is_control(std::string_view character) noexcept {
-  const auto first = static_cast<unsigned char>(character[0]);
-  if (first < 0x20 || first == 0x7F) return true;
-  // U+0080..U+009F, and the line and paragraph separators U+2028 and U+2029.
-  if (first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0) return true;
-  return character == "\xE2\x80\xA8" || character == "\xE2\x80\xA9";
-}
 
 pts_status fill(pts_error* error, Status status, std::string_view message) noexcept {
   const auto code = static_cast<pts_status>(status);

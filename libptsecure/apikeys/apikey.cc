@@ -4,15 +4,17 @@
 #include <array>
 #include <cmath>
 #include <ctime>
+#include <limits>
 #include <nlohmann/json.hpp>
 
+#include "libptsecure/base/number.hpp"
+#include "libptsecure/base/text.hpp"
+#include "libptsecure/base/time.hpp"
 #include "libptsecure/crypto/base64url.hpp"
+#include "libptsecure/crypto/json_members.hpp"
 #include "libptsecure/crypto/random.hpp"
-#include "libptsecure/crypto/strict_json.hpp"
 #include "libptsecure/history/announce.hpp"
 #include "libptsecure/keyring/key_policy.hpp"
-#include "libptsecure/package/manifest.hpp"
-#include "libptsecure/package/reference.hpp"
 
 namespace ptsecure {
 namespace {
@@ -32,10 +34,9 @@ constexpr double kMaxRate = 1e9;
 constexpr int kIdTries = 4;
 
 constexpr std::array<const char*, 3> kStates = {"active", "disabled", "deleted"};
-constexpr std::string_view kHex = "0123456789abcdef";
 
 bool is_id(std::string_view text) {
-  return text.size() == kIdSize && text.find_first_not_of(kHex) == std::string_view::npos;
+  return text.size() == kIdSize && parse_hex(text) && lower_case(text) == text;
 }
 
 void check_id(const std::string& id) {
@@ -43,17 +44,6 @@ void check_id(const std::string& id) {
   throw Error(Status::invalid_argument,
               "an API key's id is 16 lower-case hex digits, the part of the key between its "
               "underscores");
-}
-
-std::string new_id() {
-  std::array<std::uint8_t, kIdSize / 2> bytes{};
-  random_bytes(bytes);
-  std::string id;
-  for (const std::uint8_t byte : bytes) {
-    id += kHex[byte >> 4];
-    id += kHex[byte & 15];
-  }
-  return id;
 }
 
 SecretString key_text(const std::string& id, const SecretBytes& secret) {
@@ -79,27 +69,13 @@ void check_time(std::int64_t time, const char* what) {
 
 // --- JSON of a record's body ---
 
-[[noreturn]] void malformed(const ChainRecord& record, const char* what) {
-  throw Error(Status::corrupt, "record " + std::to_string(record.head.sequence) +
-                                   " of an API key is signed, but its " + what +
-                                   " is missing or malformed");
-}
-
-ApiKeyDigest digest_from(const json& text, const ChainRecord& record) {
-  const Bytes bytes = base64url_decode(text.get_ref<const std::string&>());
-  Sha256Digest digest{};
-  if (bytes.size() != digest.size()) malformed(record, "digest");
-  std::copy(bytes.begin(), bytes.end(), digest.begin());
-  return ApiKeyDigest(digest);
-}
-
 ordered_json time_or_null(std::int64_t time) {
   return time == 0 ? ordered_json(nullptr) : ordered_json(time);
 }
 
-std::int64_t time_from(const json& object, const char* member) {
-  const json& value = object.at(member);
-  return value.is_null() ? 0 : value.get<std::int64_t>();
+// Seconds since 1970; null = 0.
+std::int64_t time_from(const JsonMembers& in, const char* member) {
+  return in.at(member).is_null() ? 0 : static_cast<std::int64_t>(in.number(member, 0, kLastSecond));
 }
 
 ordered_json scope_names(unsigned scopes) {
@@ -109,18 +85,24 @@ ordered_json scope_names(unsigned scopes) {
   return names;
 }
 
-unsigned scopes_from(const json& names, const ChainRecord& record) {
+unsigned scopes_from(const JsonMembers& in) {
   unsigned scopes = 0;
-  for (const json& name : names) {
+  for (const std::string& name : in.texts("scopes")) {
     if (name == "infer") {
       scopes |= static_cast<unsigned>(ApiKeyScope::infer);
     } else if (name == "admin") {
       scopes |= static_cast<unsigned>(ApiKeyScope::admin);
     } else {
-      malformed(record, "scope");
+      in.refuse("it has an unknown scope; a newer ptsecure may know it");
     }
   }
   return scopes;
+}
+
+ApiKeyState state_from(const JsonMembers& in) {
+  const auto state = std::find(kStates.begin(), kStates.end(), in.text("state"));
+  if (state == kStates.end()) in.refuse("its state is unknown; a newer ptsecure may know it");
+  return static_cast<ApiKeyState>(state - kStates.begin());
 }
 
 // --- JSON for people and scripts ---
@@ -198,9 +180,7 @@ double ApiKeyGrant::burst_size() const noexcept {
 }
 
 void ApiKeyGrant::check() const {
-  if (owner.empty() || owner.size() > kMaxOwner ||
-      std::any_of(owner.begin(), owner.end(),
-                  [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
+  if (owner.empty() || owner.size() > kMaxOwner || has_control(owner)) {
     invalid("an API key's owner is 1 to 128 bytes of text without control characters");
   }
   if (scopes == 0 || (scopes & ~kAllApiKeyScopes) != 0) {
@@ -218,7 +198,7 @@ void ApiKeyGrant::check() const {
     invalid("an API key's rate is at most 1e9 requests per second; 0 = unlimited");
   }
   if (rate == 0 && burst != 0) invalid("an API key's burst needs a rate");
-  if (bytes_rate > kMaxVersion) invalid("an API key's bytes per second are at most 2^53-1");
+  if (bytes_rate > kMaxNumber) invalid("an API key's bytes per second are at most 2^53-1");
   check_time(not_before, "not_before");
   check_time(expires, "expires");
   if (expires != 0 && expires <= not_before) invalid("the API key would expire before it is valid");
@@ -244,36 +224,32 @@ std::string ApiKeyBody::to_json() const {
 }
 
 ApiKeyBody ApiKeyBody::from_record(const ChainRecord& record) {
-  try {
-    const json in = json::parse(record.body);
-    ApiKeyBody body;
-    body.grant.owner = in.at("owner").get<std::string>();
-    body.grant.scopes = scopes_from(in.at("scopes"), record);
-    body.grant.models = in.at("models").get<std::vector<std::string>>();
-    const auto state = std::find(kStates.begin(), kStates.end(), in.at("state").get<std::string>());
-    if (state == kStates.end()) malformed(record, "state");
-    body.state = static_cast<ApiKeyState>(state - kStates.begin());
-    body.digest = digest_from(in.at("digest"), record);
-    body.created = in.at("iat").get<std::int64_t>();
-    body.grant.not_before = time_from(in, "nbf");
-    body.grant.expires = time_from(in, "exp");
-    body.grant.rate = in.at("rate").get<double>();
-    body.grant.burst = in.at("burst").get<std::uint32_t>();
-    body.grant.bytes_rate = in.at("bytes_rate").get<std::uint64_t>();
-    if (const json& old = in.at("old"); !old.is_null()) {
-      body.old_digest = digest_from(old.at("digest"), record);
-      body.old_secret_until = old.at("exp").get<std::int64_t>();
-    }
-    body.grant.check();
-    check_time(body.created, "created");
-    check_time(body.old_secret_until, "the old secret's end");
-    return body;
-  } catch (const json::exception&) {
-    malformed(record, "body");
-  } catch (const Error& error) {
-    if (error.status() != Status::invalid_argument) throw;
-    malformed(record, "body");
+  const json object = json::parse(record.body);
+  const JsonMembers in(object, record.title());
+  ApiKeyBody body;
+  body.grant.owner = in.text("owner");
+  body.grant.scopes = scopes_from(in);
+  body.grant.models = in.texts("models");
+  body.state = state_from(in);
+  body.digest = ApiKeyDigest(in.digest("digest"));
+  body.created = time_from(in, "iat");
+  body.grant.not_before = time_from(in, "nbf");
+  body.grant.expires = time_from(in, "exp");
+  body.grant.rate = in.real("rate");
+  body.grant.burst =
+      static_cast<std::uint32_t>(in.number("burst", 0, std::numeric_limits<std::uint32_t>::max()));
+  body.grant.bytes_rate = in.number("bytes_rate", 0);
+  if (const json& value = in.at("old"); !value.is_null()) {
+    const JsonMembers old(value, "the old secret in " + record.title());
+    body.old_digest = ApiKeyDigest(old.digest("digest"));
+    body.old_secret_until = time_from(old, "exp");
   }
+  try {
+    body.grant.check();
+  } catch (const Error& error) {
+    in.refuse(error.what());
+  }
+  return body;
 }
 
 void ApiKeyBody::advance(const ChainRecord& record) {
@@ -323,7 +299,7 @@ NewApiKey ApiKeys::create(const ApiKeyGrant& grant, const std::string& reason) c
   body.created = std::time(nullptr);
   body.digest = digest_of(secret);
   for (int attempt = 1;; ++attempt) {
-    const std::string id = new_id();
+    const std::string id = random_hex(kIdSize / 2);
     try {
       std::string record = append(id, std::nullopt, body, reason);
       return {key_text(id, secret), std::move(record)};

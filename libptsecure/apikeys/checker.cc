@@ -16,7 +16,7 @@
 
 #include "libptsecure/apikeys/token_bucket.hpp"
 #include "libptsecure/base/signals_blocked.hpp"
-#include "libptsecure/package/manifest.hpp"
+#include "libptsecure/base/time.hpp"
 
 namespace ptsecure {
 namespace {

@@ -3,9 +3,9 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/openssl.hpp"
 
@@ -77,31 +77,26 @@ bool equal_constant_time(ByteView a, ByteView b) noexcept {
   return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
 }
 
-namespace {
-
-Bytes hex_decode(std::string_view text) {
-  Bytes bytes(text.size() / 2);
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    const char* end = text.data() + 2 * i + 2;
-    const auto read = std::from_chars(end - 2, end, bytes[i], 16);
-    if (read.ec != std::errc() || read.ptr != end) throw Error(Status::corrupt, "no hex digits");
+std::optional<Sha256Digest> digest_from_base64url(std::string_view text) {
+  Sha256Digest digest{};
+  if (base64url_decoded_size(text.size()) != digest.size()) return std::nullopt;
+  try {
+    const Bytes bytes = base64url_decode(text);
+    std::copy(bytes.begin(), bytes.end(), digest.begin());
+    return digest;
+  } catch (const Error& error) {
+    if (error.status() != Status::corrupt) throw;
+    return std::nullopt;
   }
-  return bytes;
 }
-
-}  // namespace
 
 Sha256Digest parse_digest(std::string_view text, std::string_view what) {
   Sha256Digest digest{};
-  try {
-    const Bytes bytes =
-        text.size() == 2 * digest.size() ? hex_decode(text) : base64url_decode(text);
-    if (bytes.size() == digest.size()) {
-      std::copy(bytes.begin(), bytes.end(), digest.begin());
-      return digest;
-    }
-  } catch (const Error&) {  // said below
+  if (const auto bytes = parse_hex(text); bytes && bytes->size() == digest.size()) {
+    std::copy(bytes->begin(), bytes->end(), digest.begin());
+    return digest;
   }
+  if (const auto read = digest_from_base64url(text)) return *read;
   throw Error(Status::invalid_argument,
               std::string(what) +
                   " must be a SHA-256 as 43 characters of base64url or 64 hexadecimal digits");

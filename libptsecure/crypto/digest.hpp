@@ -2,6 +2,8 @@
 
 #include <array>
 #include <memory>
+#include <optional>
+#include <string_view>
 
 #include "libptsecure/base/bytes.hpp"
 #include "libptsecure/crypto/secret.hpp"
@@ -35,8 +37,11 @@ SecretBytes hkdf_sha256(ByteView ikm, ByteView salt, ByteView info, std::size_t 
 // Takes the same time wherever the bytes differ; sizes are not secret.
 bool equal_constant_time(ByteView a, ByteView b) noexcept;
 
-// 43 characters of base64url or 64 hexadecimal digits. Throws Status::invalid_argument naming
-// `what`.
+// nullopt for what isn't 32 bytes in base64url.
+std::optional<Sha256Digest> digest_from_base64url(std::string_view text);
+
+// As people write one: 43 characters of base64url or 64 hexadecimal digits. Throws
+// Status::invalid_argument naming `what`.
 Sha256Digest parse_digest(std::string_view text, std::string_view what);
 
 }  // namespace ptsecure

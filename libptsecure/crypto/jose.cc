@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/openssl.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
@@ -64,9 +65,7 @@ std::string text_member(const nlohmann::json& header, const char* name) {
   if (found == header.end()) return {};
   if (!found->is_string()) malformed(std::string("header member \"") + name + "\" is no string");
   const auto& text = found->get_ref<const std::string&>();
-  if (text.empty() || text.size() > kMaxText || std::any_of(text.begin(), text.end(), [](char c) {
-        return static_cast<unsigned char>(c) < 32 || c == 127;
-      })) {
+  if (text.empty() || text.size() > kMaxText || has_control(text)) {
     malformed(std::string("header member \"") + name +
               "\" is empty, too long or holds control characters");
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/crypto/jwk_impl.hpp"
@@ -146,9 +147,7 @@ void take_material(Jwk::Impl& key, const Shape& shape, const SecretJson& json) {
 std::string short_text(const nlohmann::json& value, const char* name) {
   if (!value.is_string()) refuse(std::string(name) + " must be a string");
   const auto& text = value.get_ref<const std::string&>();
-  if (text.empty() || text.size() > kMaxText || std::any_of(text.begin(), text.end(), [](char c) {
-        return static_cast<unsigned char>(c) < 32;
-      })) {
+  if (text.empty() || text.size() > kMaxText || has_control(text)) {
     refuse(std::string(name) + " is empty, too long or holds control characters");
   }
   return text;

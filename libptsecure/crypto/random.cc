@@ -6,6 +6,7 @@
 #include <array>
 #include <limits>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/openssl.hpp"
 
@@ -24,6 +25,12 @@ std::string random_id() {
   std::array<std::uint8_t, 16> bytes{};
   random_bytes(bytes);
   return base64url_encode(bytes);
+}
+
+std::string random_hex(std::size_t bytes) {
+  Bytes drawn(bytes);
+  random_bytes(drawn);
+  return hex(drawn);
 }
 
 }  // namespace ptsecure

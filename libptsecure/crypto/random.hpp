@@ -13,4 +13,7 @@ void random_bytes(ByteSpan out);
 // 128 random bits as base64url (22 characters).
 std::string random_id();
 
+// So many random bytes as lower-case hex.
+std::string random_hex(std::size_t bytes);
+
 }  // namespace ptsecure

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "libptsecure/crypto/base64url.hpp"
+#include "libptsecure/crypto/json_members.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
 #include "libptsecure/history/announce.hpp"
-#include "libptsecure/package/reference.hpp"
 
 namespace ptsecure {
 namespace {
@@ -16,42 +16,13 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-Sha256Digest digest_member(const json& object, const char* member) {
-  const Bytes bytes = base64url_decode(object.at(member).get_ref<const std::string&>());
-  Sha256Digest digest{};
-  if (bytes.size() != digest.size()) {
-    throw Error(Status::corrupt, std::string("a record's member '") + member + "' is no SHA-256");
-  }
-  std::copy(bytes.begin(), bytes.end(), digest.begin());
-  return digest;
-}
+constexpr std::array<const char*, 3> kKeyStatuses = {"enabled", "disabled", "destroyed"};
 
-// Runs `read` on a record's body and turns a missing or ill-typed member into one error.
-template <class Read>
-auto read_body(const ChainRecord& record, const char* kind, Read read) {
-  try {
-    return read(json::parse(record.body));
-  } catch (const json::exception&) {
-    throw Error(Status::corrupt, std::string("record ") + std::to_string(record.head.sequence) +
-                                     " is signed but is no well-formed " + kind + " record");
-  }
-}
-
-std::uint64_t number_member(const json& object, const char* member) {
-  const auto& number = object.at(member);
-  if (!number.is_number_unsigned() || number.get<std::uint64_t>() == 0 ||
-      number.get<std::uint64_t>() > kMaxVersion) {
-    throw Error(Status::corrupt, std::string("a record's member '") + member +
-                                     "' is not a whole number from 1 to 2^53-1");
-  }
-  return number.get<std::uint64_t>();
-}
-
-KeyStatus key_status_from(const std::string& text) {
-  if (text == "enabled") return KeyStatus::enabled;
-  if (text == "disabled") return KeyStatus::disabled;
-  if (text == "destroyed") return KeyStatus::destroyed;
-  throw Error(Status::corrupt, "a key record has an unknown status; a newer ptsecure may know it");
+KeyStatus key_status_from(const JsonMembers& in) {
+  const auto status = std::find(kKeyStatuses.begin(), kKeyStatuses.end(), in.text("status"));
+  if (status == kKeyStatuses.end())
+    in.refuse("its status is unknown; a newer ptsecure may know it");
+  return static_cast<KeyStatus>(status - kKeyStatuses.begin());
 }
 
 }  // namespace
@@ -74,19 +45,18 @@ std::string AliasBody::to_json() const {
 }
 
 AliasBody AliasBody::from_record(const ChainRecord& record) {
-  return read_body(record, "alias", [](const json& in) {
-    AliasBody body;
-    body.deleted = in.value("deleted", false);
-    if (body.deleted) return body;
-    body.version = number_member(in, "version");
-    body.manifest = digest_member(in, "manifest");
-    return body;
-  });
+  const json object = json::parse(record.body);
+  const JsonMembers in(object, record.title());
+  AliasBody body;
+  body.deleted = in.has("deleted") && in.flag("deleted");
+  if (body.deleted) return body;
+  body.version = in.number("version");
+  body.manifest = in.digest("manifest");
+  return body;
 }
 
 const char* key_status_name(KeyStatus status) noexcept {
-  constexpr std::array<const char*, 3> kNames = {"enabled", "disabled", "destroyed"};
-  return kNames[static_cast<std::size_t>(status)];
+  return kKeyStatuses[static_cast<std::size_t>(status)];
 }
 
 std::string KeyBody::to_json() const {
@@ -99,13 +69,13 @@ std::string KeyBody::to_json() const {
 }
 
 KeyBody KeyBody::from_record(const ChainRecord& record) {
-  return read_body(record, "key", [](const json& in) {
-    return KeyBody{.name = in.at("name").get<std::string>(),
-                   .version = number_member(in, "version"),
-                   .status = key_status_from(in.at("status").get<std::string>()),
-                   .wraps_sequence = in.at("wraps_sequence").get<std::uint64_t>(),
-                   .wraps = digest_member(in, "wraps")};
-  });
+  const json object = json::parse(record.body);
+  const JsonMembers in(object, record.title());
+  return {.name = in.text("name"),
+          .version = in.number("version"),
+          .status = key_status_from(in),
+          .wraps_sequence = in.number("wraps_sequence", 0),
+          .wraps = in.digest("wraps")};
 }
 
 std::string LogBody::to_json() const {
@@ -123,20 +93,19 @@ std::string LogBody::to_json() const {
 }
 
 LogBody LogBody::from_record(const ChainRecord& record) {
-  return read_body(record, "log", [](const json& in) {
-    LogBody body;
-    body.what = in.at("what").get<std::string>();
-    body.name = in.at("name").get<std::string>();
-    if (in.contains("version")) body.version = number_member(in, "version");
-    body.alias = in.value("alias", std::string());
-    if (in.contains("manifest")) body.manifest = digest_member(in, "manifest");
-    if (in.contains("chain")) {
-      body.change = Change{in["chain"].get<ChainId>(),
-                           {number_member(in, "sequence"), digest_member(in, "record")}};
-    }
-    if (in.contains("confirms")) body.confirms = number_member(in, "confirms");
-    return body;
-  });
+  const json object = json::parse(record.body);
+  const JsonMembers in(object, record.title());
+  LogBody body;
+  body.what = in.text("what");
+  body.name = in.text("name");
+  if (in.has("version")) body.version = in.number("version");
+  if (in.has("alias")) body.alias = in.text("alias");
+  if (in.has("manifest")) body.manifest = in.digest("manifest");
+  if (in.has("chain")) {
+    body.change = Change{in.texts("chain"), {in.number("sequence"), in.digest("record")}};
+  }
+  if (in.has("confirms")) body.confirms = in.number("confirms");
+  return body;
 }
 
 std::string wraps_to_json(const std::string& key_id, const std::vector<Wrap>& wraps) {
@@ -166,15 +135,7 @@ std::vector<Wrap> wraps_from_json(std::string_view text, const std::string& key_
 }
 
 std::string new_key_id() {
-  std::array<std::uint8_t, 16> bytes{};
-  random_bytes(bytes);
-  std::string id;
-  for (const std::uint8_t byte : bytes) {
-    constexpr std::string_view kHex = "0123456789abcdef";
-    id += kHex[byte >> 4];
-    id += kHex[byte & 15];
-  }
-  return id;
+  return random_hex(16);
 }
 
 }  // namespace ptsecure

@@ -5,11 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "libptsecure/base/time.hpp"
 #include "libptsecure/crypto/base64url.hpp"
+#include "libptsecure/crypto/json_members.hpp"
 #include "libptsecure/crypto/jws.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
-#include "libptsecure/package/manifest.hpp"
-#include "libptsecure/package/reference.hpp"
 
 namespace ptsecure {
 namespace {
@@ -46,33 +46,17 @@ Sha256Digest digest_of(const StoredRecord& stored) {
   return sha256(as_bytes(stored.record));
 }
 
-std::uint64_t sequence_member(const json& record) {
-  const json& sequence = record.at("sequence");
-  if (!sequence.is_number_unsigned() || sequence.get<std::uint64_t>() == 0 ||
-      sequence.get<std::uint64_t>() > kMaxVersion) {
-    throw Error(Status::corrupt, "its sequence is not a whole number from 1 to 2^53-1");
-  }
-  return sequence.get<std::uint64_t>();
-}
-
-std::optional<Sha256Digest> previous_member(const json& record) {
-  const json& previous = record.at("previous");
-  if (previous.is_null()) return std::nullopt;
-  const Bytes bytes = base64url_decode(previous.get_ref<const std::string&>());
-  Sha256Digest digest{};
-  if (bytes.size() != digest.size()) {
-    throw Error(Status::corrupt, "it names no SHA-256 of the record before it");
-  }
-  std::copy(bytes.begin(), bytes.end(), digest.begin());
-  return digest;
-}
-
 // The name that a record's policy goes by, when its body says so.
 std::string name_in(const std::string& body) {
+  const json object = json::parse(body);
+  return JsonMembers(object, "a record of the log").text("name");
+}
+
+json parse_record(std::string_view payload, const std::string& what) {
   try {
-    return json::parse(body).at("name").get<std::string>();
-  } catch (const json::exception&) {
-    throw Error(Status::corrupt, "a record of the log doesn't say which model it is about");
+    return parse_strict_json(payload);
+  } catch (const Error& error) {
+    throw Error(error.status(), what + ": " + error.what());
   }
 }
 
@@ -84,6 +68,10 @@ std::string chain_title(const ChainId& chain) {
   if (chain.size() == 2 && chain[0] == "apikey") return "API key " + chain[1];
   if (chain.size() == 1 && chain[0] == "log") return "the log";
   return "chain " + chain_text(chain);
+}
+
+std::string ChainRecord::title() const {
+  return where(head.chain, head.sequence);
 }
 
 std::string encode_record(const ChainRecord& record) {
@@ -101,27 +89,18 @@ std::string encode_record(const ChainRecord& record) {
 }
 
 ChainRecord decode_record(std::string_view payload, std::string_view what) {
-  try {
-    const json in = parse_strict_json(payload);
-    if (in.at("ptsecure") != kRecordFormat) {
-      throw Error(Status::unsupported,
-                  "it has a newer format than this library reads; upgrade ptsecure");
-    }
-    ChainRecord record;
-    record.head.store_id = in.at("store").get<std::string>();
-    record.head.chain = in.at("chain").get<ChainId>();
-    record.head.sequence = sequence_member(in);
-    record.head.previous = previous_member(in);
-    record.head.time = in.at("time").get<std::string>();
-    record.head.reason = in.at("reason").get<std::string>();
-    if (!in.at("body").is_object()) throw Error(Status::corrupt, "its body is no object");
-    record.body = in.at("body").dump();
-    return record;
-  } catch (const json::exception&) {
-    throw Error(Status::corrupt, std::string(what) + " lacks a member that every record has");
-  } catch (const Error& error) {
-    throw Error(error.status(), std::string(what) + ": " + error.what());
-  }
+  const json object = parse_record(payload, std::string(what));
+  const JsonMembers in(object, std::string(what));
+  in.require_format(kRecordFormat);
+  ChainRecord record;
+  record.head.store_id = in.text("store");
+  record.head.chain = in.texts("chain");
+  record.head.sequence = in.number("sequence");
+  if (!in.at("previous").is_null()) record.head.previous = in.digest("previous");
+  record.head.time = in.text("time");
+  record.head.reason = in.text("reason");
+  record.body = in.object("body").dump();
+  return record;
 }
 
 const std::string& Records::store_id() const {

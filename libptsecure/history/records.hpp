@@ -40,6 +40,8 @@ struct ChainRecord {
   Sha256Digest digest{};  // of this record's JWS text
 
   RecordMark mark() const { return {head.sequence, digest}; }
+  // "record 4 of alias 'digits@production'".
+  std::string title() const;
 };
 
 // A record that is signed and not stored yet.

@@ -9,16 +9,25 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "libptsecure/base/text.hpp"
+#include "libptsecure/crypto/base64url.hpp"
+#include "libptsecure/crypto/json_members.hpp"
 #include "libptsecure/crypto/random.hpp"
+#include "libptsecure/crypto/strict_json.hpp"
 
 namespace ptsecure {
 namespace {
 
 namespace fs = std::filesystem;
 
+using nlohmann::json;
+using nlohmann::ordered_json;
+
 constexpr off_t kMaxSize = off_t{64} << 20;
+constexpr std::size_t kMaxName = 4096;
 
 [[noreturn]] void fail(int error, const char* doing, const std::string& path) {
   const bool refused = error == EACCES || error == EPERM || error == EROFS;
@@ -125,7 +134,76 @@ std::string identity(const struct stat& status) {
          "." + std::to_string(status.st_ctim.tv_nsec);
 }
 
+// Names of stores, chains and models in the file.
+const json& named(const JsonMembers& in, const char* member) {
+  const json& object = in.object(member);
+  for (const auto& [name, _] : object.items()) {
+    if (name.empty() || name.size() > kMaxName)
+      in.refuse(std::string("a name in ") + member + " is empty or too long");
+  }
+  return object;
+}
+
+StateFile::OfStore store_from(const json& object) {
+  const JsonMembers in(object, "a store in the state");
+  in.require_only({"chains", "versions"});
+  StateFile::OfStore out;
+  for (const auto& [chain, value] : named(in, "chains").items()) {
+    const JsonMembers mark(value, "a chain in the state");
+    mark.require_only({"sequence", "record"});
+    out.chains.emplace(
+        chain, RecordMark{.sequence = mark.number("sequence"), .digest = mark.digest("record")});
+  }
+  for (const auto& [name, value] : named(in, "versions").items()) {
+    const JsonMembers mark(value, "a version in the state");
+    mark.require_only({"version", "manifest"});
+    out.versions.emplace(
+        name, VersionMark{.version = mark.number("version"), .manifest = mark.digest("manifest")});
+  }
+  return out;
+}
+
 }  // namespace
+
+std::string chain_text(const ChainId& chain) {
+  return join(chain, "/");
+}
+
+std::string StateFile::Content::to_json() const {
+  ordered_json out{{"ptsecure", kFormat},
+                   {"places", ordered_json::object()},
+                   {"stores", ordered_json::object()}};
+  for (const auto& [place, id] : places) out["places"][place] = id;
+  for (const auto& [id, store] : stores) {
+    ordered_json& to = out["stores"][id];
+    to = {{"chains", ordered_json::object()}, {"versions", ordered_json::object()}};
+    for (const auto& [chain, mark] : store.chains) {
+      to["chains"][chain] = {{"sequence", mark.sequence},
+                             {"record", base64url_encode(mark.digest)}};
+    }
+    for (const auto& [name, mark] : store.versions) {
+      to["versions"][name] = {{"version", mark.version},
+                              {"manifest", base64url_encode(mark.manifest)}};
+    }
+  }
+  return out.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+StateFile::Content StateFile::Content::from_json(std::string_view text) {
+  const json object = parse_strict_json(text);
+  const JsonMembers in(object, "the state");
+  in.require_format(kFormat);
+  in.require_only({"ptsecure", "places", "stores"});
+  Content state;
+  for (const auto& [place, id] : named(in, "places").items()) {
+    if (!id.is_string()) in.refuse("a place must have the id of a store");
+    state.places.emplace(place, id.get<std::string>());
+  }
+  for (const auto& [id, store] : named(in, "stores").items()) {
+    state.stores.emplace(id, store_from(store));
+  }
+  return state;
+}
 
 StateFile::StateFile(std::string path) : path_(std::move(path)) {
   if (path_.empty()) throw Error(Status::invalid_argument, "the state file's path is empty");
@@ -144,10 +222,17 @@ std::string StateFile::default_path() {
               "a state file, or go without (then nothing is remembered)");
 }
 
-std::shared_ptr<const State> StateFile::read() const {
+std::string StateFile::place_of(const std::string& uri) {
+  if (uri.find("://") != std::string::npos) return uri;
+  fs::path path = fs::absolute(uri).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // a trailing slash
+  return path.string();
+}
+
+std::shared_ptr<const StateFile::Content> StateFile::read() const {
   const Fd fd(open_retrying(path_, O_RDONLY));
   if (fd.get() < 0) {
-    if (errno == ENOENT || errno == ENOTDIR) return std::make_shared<const State>();
+    if (errno == ENOENT || errno == ENOTDIR) return std::make_shared<const Content>();
     fail(errno, "read", path_);
   }
   struct stat status{};
@@ -158,9 +243,9 @@ std::shared_ptr<const State> StateFile::read() const {
     const std::lock_guard lock(mutex_);
     if (cached_ && cached_file_ == file) return cached_;
   }
-  std::shared_ptr<const State> state;
+  std::shared_ptr<const Content> state;
   try {
-    state = std::make_shared<const State>(State::from_json(read_all(fd.get(), status, path_)));
+    state = std::make_shared<const Content>(Content::from_json(read_all(fd.get(), status, path_)));
   } catch (const Error& error) {
     throw Error(error.status(), path_ + ": " + error.what() +
                                     "; restore it, or forget everything with `ptsecure state "
@@ -173,7 +258,7 @@ std::shared_ptr<const State> StateFile::read() const {
   return state;
 }
 
-void StateFile::write(const State& state) const {
+void StateFile::write(const Content& state) const {
   const std::string temporary = path_ + "." + random_id() + ".tmp";
   try {
     const Fd fd(open_retrying(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600));
@@ -192,17 +277,37 @@ void StateFile::write(const State& state) const {
   }
 }
 
-void StateFile::update(const std::function<bool(State&)>& change) const {
+void StateFile::update(const std::function<bool(Content&)>& change) const {
   make_folders(folder_of(path_));
   const Lock lock(path_ + ".lock");
-  State state = *read();
+  Content state = *read();
   if (change(state)) write(state);
+}
+
+void StateFile::forget(const std::string& store) const {
+  std::string id = store;
+  std::string place;
+  const auto known = read();
+  if (!known->stores.contains(store)) {
+    place = place_of(open_store(store, {})->display_uri());
+    const auto found = known->places.find(place);
+    if (found == known->places.end()) {
+      throw Error(Status::not_found, path_ + " remembers no store " + place);
+    }
+    id = found->second;
+  }
+  update([&](Content& state) {
+    state.stores.erase(id);
+    std::erase_if(state.places,
+                  [&](const auto& at) { return at.second == id || at.first == place; });
+    return true;
+  });
 }
 
 void StateFile::clear() const {
   make_folders(folder_of(path_));
   const Lock lock(path_ + ".lock");
-  write(State());
+  write(Content());
 }
 
 }  // namespace ptsecure

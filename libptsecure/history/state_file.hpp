@@ -31,37 +31,40 @@ struct VersionMark {
   bool operator==(const VersionMark&) const = default;
 };
 
-// The content of a state file.
-struct State {
-  static constexpr int kFormat = 1;
-
+// A file (mode 0600) of what was seen last, for any number of threads and processes at once: a
+// change is made under a lock (flock on "<path>.lock"), written beside the file, synced and renamed
+// over it, so that a reader sees one whole content and a crash leaves the one before. Thread-safe.
+class StateFile {
+ public:
   struct OfStore {
     std::map<std::string, RecordMark> chains;     // the last record seen, by chain_text()
     std::map<std::string, VersionMark> versions;  // the newest version seen, by model
   };
-  std::map<std::string, std::string> places;  // which store's id a place (a path, a URI) had
-  std::map<std::string, OfStore> stores;      // by id
+  struct Content {
+    static constexpr int kFormat = 1;
 
-  std::string to_json() const;
-  // Strict: what is missing, ill-typed, unknown or occurs twice is Status::corrupt, a newer format
-  // Status::unsupported.
-  static State from_json(std::string_view json);
-};
+    std::map<std::string, std::string> places;  // which store's id was at a place
+    std::map<std::string, OfStore> stores;      // by id
 
-// A state as a file (mode 0600), for any number of threads and processes at once: a change is made
-// under a lock (flock on "<path>.lock"), written beside the file, synced and renamed over it, so
-// that a reader sees one whole state and a crash leaves the one before. Thread-safe.
-class StateFile {
- public:
+    std::string to_json() const;
+    // Strict: what is missing, ill-typed, unknown or occurs twice is Status::corrupt, a newer
+    // format Status::unsupported.
+    static Content from_json(std::string_view json);
+  };
+
+  // What a store is remembered by: its URI without credentials and options, or its absolute path,
+  // so that it is the same from every working directory.
+  static std::string place_of(const std::string& display_uri);
+
   // Nothing is read or made yet.
   explicit StateFile(std::string path);
 
   const std::string& path() const noexcept { return path_; }
   // Nothing remembered when there is no file. Status::permission_denied for a file that others may
   // write, Status::corrupt for one that is none: what can't be trusted doesn't count as empty.
-  std::shared_ptr<const State> read() const;
-  // Runs `change` on the current state; writes what it left unless it returned false.
-  void update(const std::function<bool(State&)>& change) const;
+  std::shared_ptr<const Content> read() const;
+  // Runs `change` on the current content; writes what it left unless it returned false.
+  void update(const std::function<bool(Content&)>& change) const;
   // Forgets one store, by its id or by the URI or path of a place. Throws Status::not_found.
   void forget(const std::string& store) const;
   // Starts afresh, also where the file is damaged.
@@ -72,11 +75,11 @@ class StateFile {
   static std::string default_path();
 
  private:
-  void write(const State& state) const;
+  void write(const Content& state) const;
 
   std::string path_;
   mutable std::mutex mutex_;  // guards what was read last, and which file it was
-  mutable std::shared_ptr<const State> cached_;
+  mutable std::shared_ptr<const Content> cached_;
   mutable std::string cached_file_;
 };
 

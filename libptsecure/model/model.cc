@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/protocol/v1_json.hpp"
 #include "libptsecure/protocol/v2_json.hpp"
 #include "libptsecure/value/json_spec.hpp"

@@ -6,11 +6,15 @@
 #include <set>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/base/number.hpp"
+#include "libptsecure/base/text.hpp"
+#include "libptsecure/base/time.hpp"
 #include "libptsecure/crypto/base64url.hpp"
+#include "libptsecure/crypto/json_members.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
 #include "libptsecure/package/reference.hpp"
-#include "libptsecure/store/blob.hpp"
+#include "libptsecure/store/component.hpp"
 #include "libptsecure/value/json_spec.hpp"
 
 // The manifest is one JSON object, the payload of a JWS with typ "ptsecure-manifest+jws":
@@ -30,9 +34,8 @@
 //     key_commitment   base64url of HKDF-SHA256(DEK, "", "ptsecure/1 key commitment", 32)
 //     plaintext_size   bytes
 //     stored_size      bytes: header, ciphertext and tags
-//     digests_sha256   base64url of the SHA-256 over the concatenated segment digests, where digest
-//     i
-//                      is the SHA-256 of the stored bytes [i * 2^20, (i + 1) * 2^20)
+//     digests_sha256   base64url of the SHA-256 over the concatenated segment digests
+//                      (crypto/segment_digest.hpp)
 //   inputs     value specs, see value/json_spec.hpp
 //   outputs    the same
 //   stateful   true when running the model changes its own state
@@ -49,24 +52,16 @@ constexpr std::size_t kMaxSize = std::size_t{512} << 10;
 constexpr std::size_t kMaxPayloads = 64;
 constexpr std::size_t kMaxLabels = 64;
 constexpr std::size_t kMaxLabelName = 63;
-constexpr std::size_t kMaxText = 256;
-
-[[noreturn]] void malformed(const std::string& what) {
-  throw Error(Status::corrupt, "the manifest is malformed: " + what);
-}
+constexpr std::ptrdiff_t kMaxText = 256;
 
 // At most kMaxText code points, none of them a control character. The text is valid UTF-8 when this
 // is asked: JSON's own reader and writer see to that.
 bool is_printable(std::string_view text) {
-  std::size_t code_points = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const bool c1_control =
-        c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
-    if (c < 0x20 || c == 0x7f || c1_control) return false;
-    if ((c & 0xc0) != 0x80) ++code_points;
-  }
-  return code_points <= kMaxText;
+  const auto begins_character = [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  };
+  return !has_control(text) &&
+         std::count_if(text.begin(), text.end(), begins_character) <= kMaxText;
 }
 
 // Becomes a path component at the store, like a name, but may begin as base64url does.
@@ -74,28 +69,19 @@ bool is_id(std::string_view id) {
   return !id.empty() && id.front() != '.' && is_valid_name("k" + std::string(id));
 }
 
-// 2026-01-31T23:59:59Z
-bool is_timestamp(std::string_view text) {
-  constexpr std::string_view kShape = "0000-00-00T00:00:00Z";
-  return text.size() == kShape.size() &&
-         std::equal(text.begin(), text.end(), kShape.begin(), [](char c, char shape) {
-           return shape == '0' ? c >= '0' && c <= '9' : c == shape;
-         });
-}
-
 // What is wrong with a payload entry; empty when nothing is.
 std::string defect(const PayloadEntry& entry) {
   if (!is_valid_name(entry.role)) return "a payload's role must obey the name rule";
   const std::string of = " of the payload \"" + entry.role + "\" ";
   if (!is_valid_name(entry.sealed_name)) return "sealed_name" + of + "must obey the name rule";
-  if (entry.sealed_version == 0 || entry.sealed_version > kMaxVersion) {
+  if (entry.sealed_version == 0 || entry.sealed_version > kMaxNumber) {
     return "sealed_version" + of + "must be from 1 to 2^53-1";
   }
   if (!is_id(entry.key_id)) {
     return "key_id" + of + "must be 1 to 127 letters, digits, '.', '_' or '-'";
   }
   // Bounds both before stored_size() computes with them.
-  if (entry.plaintext_size > kMaxVersion || entry.stored_size > kMaxVersion ||
+  if (entry.plaintext_size > kMaxNumber || entry.stored_size > kMaxNumber ||
       entry.plaintext_size / kSegmentSize >= kMaxSegments - 1) {
     return "the sizes" + of + "are over the limit of 4 PiB";
   }
@@ -122,10 +108,10 @@ std::string labels_defect(const std::map<std::string, std::string>& labels) {
 std::string defect(const Manifest& manifest) {
   if (!is_id(manifest.store_id)) return "store must be the id of a store";
   if (!is_valid_name(manifest.name)) return "name must obey the name rule";
-  if (manifest.version == 0 || manifest.version > kMaxVersion) {
+  if (manifest.version == 0 || manifest.version > kMaxNumber) {
     return "version must be from 1 to 2^53-1";
   }
-  if (!is_timestamp(manifest.created)) return "created must be a time like 2026-01-31T23:59:59Z";
+  if (!parse_rfc3339(manifest.created)) return "created must be a time like 2026-01-31T23:59:59Z";
   if (!is_valid_name(manifest.format)) return "format must obey the name rule";
   if (!is_printable(manifest.engine)) {
     return "engine must be at most 256 printable characters";
@@ -141,45 +127,17 @@ std::string defect(const Manifest& manifest) {
   return labels_defect(manifest.labels);
 }
 
-const json& member(const json& object, const char* name) {
-  const auto found = object.find(name);
-  if (found == object.end()) malformed(std::string("the member ") + name + " is missing");
-  return *found;
-}
-
-const std::string& text_member(const json& object, const char* name) {
-  const json& value = member(object, name);
-  if (!value.is_string()) malformed(std::string(name) + " must be a string");
-  return value.get_ref<const std::string&>();
-}
-
-std::uint64_t number_member(const json& object, const char* name) {
-  const json& value = member(object, name);
-  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMaxVersion) {
-    malformed(std::string(name) + " must be an integer from 0 to 2^53-1");
-  }
-  return value.get<std::uint64_t>();
-}
-
-Sha256Digest digest_member(const json& object, const char* name) {
-  Sha256Digest digest{};
-  const Bytes bytes = base64url_decode(text_member(object, name));
-  if (bytes.size() != digest.size()) malformed(std::string(name) + " must be 32 bytes");
-  std::copy(bytes.begin(), bytes.end(), digest.begin());
-  return digest;
-}
-
 PayloadEntry payload_from_json(const json& object) {
-  if (!object.is_object()) malformed("each of payloads must be an object");
+  const JsonMembers in(object, "a payload of the manifest");
   PayloadEntry entry;
-  entry.role = text_member(object, "role");
-  entry.sealed_name = text_member(object, "sealed_name");
-  entry.sealed_version = number_member(object, "sealed_version");
-  entry.key_id = text_member(object, "key_id");
-  entry.key_commitment = digest_member(object, "key_commitment");
-  entry.plaintext_size = number_member(object, "plaintext_size");
-  entry.stored_size = number_member(object, "stored_size");
-  entry.digests_sha256 = digest_member(object, "digests_sha256");
+  entry.role = in.text("role");
+  entry.sealed_name = in.text("sealed_name");
+  entry.sealed_version = in.number("sealed_version");
+  entry.key_id = in.text("key_id");
+  entry.key_commitment = in.digest("key_commitment");
+  entry.plaintext_size = in.number("plaintext_size", 0);
+  entry.stored_size = in.number("stored_size");
+  entry.digests_sha256 = in.digest("digests_sha256");
   return entry;
 }
 
@@ -192,15 +150,6 @@ json payload_to_json(const PayloadEntry& entry) {
           {"plaintext_size", entry.plaintext_size},
           {"stored_size", entry.stored_size},
           {"digests_sha256", base64url_encode(entry.digests_sha256)}};
-}
-
-void check_format_version(const json& object) {
-  const std::uint64_t version = number_member(object, "ptsecure");
-  if (version > Manifest::kFormatVersion) {
-    throw Error(Status::unsupported, "the manifest has format version " + std::to_string(version) +
-                                         " and this library reads version 1: update it");
-  }
-  if (version != Manifest::kFormatVersion) malformed("ptsecure must be 1");
 }
 
 }  // namespace
@@ -238,33 +187,30 @@ std::string Manifest::to_json() const {
 }
 
 Manifest Manifest::from_json(std::string_view text) {
-  if (text.size() > kMaxSize) malformed("it is larger than 524288 bytes");
+  if (text.size() > kMaxSize) {
+    throw Error(Status::corrupt, "the manifest is malformed: it is larger than 524288 bytes");
+  }
   const json object = parse_strict_json(text);
-  if (!object.is_object()) malformed("it must be a JSON object");
-  check_format_version(object);
+  const JsonMembers in(object, "the manifest");
+  in.require_format(kFormatVersion);
   Manifest manifest;
-  manifest.store_id = text_member(object, "store");
-  manifest.name = text_member(object, "name");
-  manifest.version = number_member(object, "version");
-  manifest.created = text_member(object, "created");
-  manifest.format = text_member(object, "format");
-  manifest.engine = text_member(object, "engine");
-  const json& payloads = member(object, "payloads");
-  if (!payloads.is_array()) malformed("payloads must be an array");
-  if (payloads.size() > kMaxPayloads) malformed("there must be 1 to 64 payloads");
+  manifest.store_id = in.text("store");
+  manifest.name = in.text("name");
+  manifest.version = in.number("version");
+  manifest.created = in.text("created");
+  manifest.format = in.text("format");
+  manifest.engine = in.text("engine");
+  const json& payloads = in.array("payloads");
+  if (payloads.size() > kMaxPayloads) in.refuse("there must be 1 to 64 payloads");
   for (const json& entry : payloads) manifest.payloads.push_back(payload_from_json(entry));
-  manifest.inputs = specs_from_json(member(object, "inputs"));
-  manifest.outputs = specs_from_json(member(object, "outputs"));
-  const json& stateful = member(object, "stateful");
-  if (!stateful.is_boolean()) malformed("stateful must be true or false");
-  manifest.stateful = stateful.get<bool>();
-  const json& labels = member(object, "labels");
-  if (!labels.is_object()) malformed("labels must be an object");
-  for (const auto& [label, value] : labels.items()) {
-    if (!value.is_string()) malformed("labels must be strings");
+  manifest.inputs = specs_from_json(in.at("inputs"));
+  manifest.outputs = specs_from_json(in.at("outputs"));
+  manifest.stateful = in.flag("stateful");
+  for (const auto& [label, value] : in.object("labels").items()) {
+    if (!value.is_string()) in.refuse("labels must be strings");
     manifest.labels.emplace(label, value.get_ref<const std::string&>());
   }
-  if (const std::string what = defect(manifest); !what.empty()) malformed(what);
+  if (const std::string what = defect(manifest); !what.empty()) in.refuse(what);
   return manifest;
 }
 
@@ -272,7 +218,7 @@ const PayloadEntry& Manifest::payload(std::string_view role) const {
   const auto found = std::find_if(payloads.begin(), payloads.end(),
                                   [role](const PayloadEntry& entry) { return entry.role == role; });
   if (found == payloads.end()) {
-    throw Error(Status::corrupt, "the manifest of " + name + "/" + std::to_string(version) +
+    throw Error(Status::corrupt, "the manifest of " + version_text(name, version) +
                                      " lists no payload \"" + std::string(role) + "\"");
   }
   return *found;
@@ -311,17 +257,6 @@ std::string format_names(bool runnable_only) {
 
 std::string associated_data(std::string_view name, std::uint64_t version) {
   return "ptsecure/1 " + std::string(name) + " " + std::to_string(version);
-}
-
-std::string now_rfc3339() {
-  return rfc3339(std::time(nullptr));
-}
-
-std::string rfc3339(std::time_t time) {
-  std::tm utc{};
-  gmtime_r(&time, &utc);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc)};
 }
 
 }  // namespace ptsecure

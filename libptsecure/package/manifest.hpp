@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <ctime>
 #include <map>
 #include <span>
 #include <string>
@@ -82,9 +81,5 @@ struct Manifest {
 
 // "ptsecure/1 <name> <version>"
 std::string associated_data(std::string_view name, std::uint64_t version);
-
-// RFC 3339 UTC time, seconds since 1970; and of now.
-std::string rfc3339(std::time_t time);
-std::string now_rfc3339();
 
 }  // namespace ptsecure

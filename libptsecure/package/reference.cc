@@ -1,47 +1,41 @@
 #include "libptsecure/package/reference.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/base/number.hpp"
+#include "libptsecure/base/text.hpp"
+#include "libptsecure/store/component.hpp"
 
 namespace ptsecure {
 namespace {
 
 constexpr std::size_t kMaxNameLength = 128;
 
-// By hand, because <cctype> follows the locale.
-bool is_alnum(char c) noexcept {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+bool is_name_character(char c) noexcept {
+  return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '-';
 }
 
-// The text as it may stand in a message: no control characters, no endless ones.
 std::string quoted(std::string_view text) {
-  constexpr std::size_t kShown = 60;
-  std::string out = "\"";
-  for (char c : text.substr(0, kShown)) out += c >= 0x20 && c < 0x7f && c != '"' ? c : '?';
-  return out + (text.size() > kShown ? "...\"" : "\"");
+  return "\"" + printable_name(text) + "\"";
 }
 
 std::uint64_t parse_version(std::string_view digits, std::string_view text) {
-  std::uint64_t version = 0;
-  const char* end = digits.data() + digits.size();
-  const auto result = std::from_chars(digits.data(), end, version);
-  if (digits.empty() || digits.front() == '0' || result.ec != std::errc() || result.ptr != end ||
-      version > kMaxVersion) {
+  const auto version = parse_number(digits);
+  if (!version) {
     throw Error(Status::invalid_argument,
                 "the version in the reference " + quoted(text) +
                     " must be a number from 1 to 9007199254740991 without leading zeros");
   }
-  return version;
+  return *version;
 }
 
 }  // namespace
 
 bool is_valid_name(std::string_view name) noexcept {
-  return !name.empty() && name.size() <= kMaxNameLength && is_alnum(name.front()) &&
-         std::all_of(name.begin(), name.end(),
-                     [](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; });
+  return !name.empty() && name.size() <= kMaxNameLength &&
+         (is_letter(name.front()) || is_digit(name.front())) &&
+         std::all_of(name.begin(), name.end(), is_name_character);
 }
 
 void check_name(std::string_view name, std::string_view what) {
@@ -69,7 +63,7 @@ Reference Reference::parse(std::string_view text) {
 }
 
 std::string Reference::text() const {
-  if (version) return name + "/" + std::to_string(*version);
+  if (version) return version_text(name, *version);
   if (alias) return name + "@" + *alias;
   return name;
 }

@@ -12,8 +12,6 @@ bool is_valid_name(std::string_view name) noexcept;
 // Throws Status::invalid_argument naming `what` ("model name", "alias") and the rule.
 void check_name(std::string_view name, std::string_view what);
 
-inline constexpr std::uint64_t kMaxVersion = (std::uint64_t{1} << 53) - 1;
-
 // "name" (the newest version), "name/7" or "name@alias".
 struct Reference {
   std::string name;

@@ -21,12 +21,13 @@
 #include "libptsecure/package/progress_meter.hpp"
 #include "libptsecure/package/segment_cache.hpp"
 #include "libptsecure/package/segment_runs.hpp"
+#include "libptsecure/store/component.hpp"
 
 namespace ptsecure {
 namespace {
 
 std::string payload_name(const PayloadEntry& entry) {
-  return entry.sealed_name + "/" + std::to_string(entry.sealed_version) + " (" + entry.role + ")";
+  return version_text(entry.sealed_name, entry.sealed_version) + " (" + entry.role + ")";
 }
 
 // What the manifest says about the stored bytes, and whether a segment is as it says.

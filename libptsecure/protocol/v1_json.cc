@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/protocol/v2_text.hpp"
 #include "libptsecure/value/tensor.hpp"
 

@@ -8,7 +8,9 @@
 #include <type_traits>
 #include <utility>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/value/half.hpp"
+#include "libptsecure/value/tensor.hpp"
 
 namespace ptsecure {
 namespace {
@@ -20,10 +22,6 @@ struct Half {
 struct BFloat16 {
   std::uint16_t bits;
 };
-
-bool is_digit(char c) noexcept {
-  return c >= '0' && c <= '9';
-}
 
 const char* skip_space(const char* at, const char* end) noexcept {
   while (at != end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) ++at;
@@ -96,14 +94,6 @@ std::optional<DType> component_of(std::optional<DType> dtype) noexcept {
   if (dtype == DType::complex64) return DType::float32;
   if (dtype == DType::complex128) return DType::float64;
   return dtype;
-}
-
-std::string shape_text(std::span<const std::int64_t> shape) {
-  std::string text = "[";
-  for (const std::int64_t extent : shape) {
-    text += (text.size() > 1 ? "," : "") + std::to_string(extent);
-  }
-  return text + "]";
 }
 
 }  // namespace

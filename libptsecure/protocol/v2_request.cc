@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/protocol/v2_data.hpp"
 #include "libptsecure/protocol/v2_json.hpp"
 #include "libptsecure/protocol/v2_text.hpp"

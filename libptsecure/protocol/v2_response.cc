@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/protocol/v2_json.hpp"
 #include "libptsecure/protocol/v2_text.hpp"
 #include "libptsecure/value/half.hpp"

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/value/half.hpp"
 
 namespace ptsecure {

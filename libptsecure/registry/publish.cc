@@ -9,6 +9,8 @@
 #include <thread>
 
 #include "libptsecure/base/signals_blocked.hpp"
+#include "libptsecure/base/text.hpp"
+#include "libptsecure/base/time.hpp"
 #include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/history/announce.hpp"

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18,8 +19,8 @@ inline constexpr std::size_t kMaxStoredText = std::size_t{12} << 20;
 void check_component(std::string_view text, std::string_view what);
 bool is_component(std::string_view text) noexcept;
 
-// ASCII only, whatever the locale: two names with the same result differ in case alone.
-std::string lower_case(std::string_view text);
+// "digits/7": a version as people write it.
+std::string version_text(std::string_view name, std::uint64_t version);
 
 // Throws Status::invalid_argument for an empty text, Status::limit_exceeded for one over
 // kMaxStoredText.

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/gridfs.hpp"
 
@@ -18,13 +19,6 @@ namespace {
 constexpr std::string_view kAccepted =
     "a store is named by file:///path, by a plain path, by mongodb://host/database or by "
     "mongodb+srv://host/database";
-
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 // The scheme of "scheme:rest" in lower case, or nothing. Only what stands before "://" counts, or
 // one of our own schemes before ":", so that plain paths may hold colons.
@@ -43,13 +37,6 @@ std::optional<std::string> scheme_of(std::string_view uri) {
   return std::nullopt;
 }
 
-int hex_value(char c) {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 std::string percent_decode(std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -58,14 +45,13 @@ std::string percent_decode(std::string_view text) {
       out.push_back(text[i]);
       continue;
     }
-    const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
-    const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
-    if (high < 0 || low < 0) {
+    const auto byte = parse_hex(text.substr(i + 1, 2));
+    if (!byte || byte->empty()) {
       throw Error(Status::invalid_argument,
                   "a '%' in a file: URI must be followed by two hexadecimal digits; write a "
                   "percent sign itself as %25, or give the plain path");
     }
-    out.push_back(static_cast<char>(high * 16 + low));
+    out.push_back(static_cast<char>(byte->front()));
     i += 2;
   }
   return out;
@@ -94,15 +80,6 @@ std::string path_of_file_uri(std::string_view uri) {
   return percent_decode(rest);
 }
 
-// For messages: at most 40 characters, each of them printable.
-std::string shown(std::string_view text) {
-  std::string out(text.substr(0, 40));
-  for (char& c : out) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return out + (text.size() > 40 ? "..." : "");
-}
-
 #if !PTSECURE_WITH_MONGODB
 [[noreturn]] void no_mongodb() {
   throw Error(Status::unsupported,
@@ -125,15 +102,11 @@ void check_component(std::string_view text, std::string_view what) {
   throw Error(Status::invalid_argument,
               "a " + std::string(what) +
                   " has 1 to 128 letters, digits, '.', '_' or '-' and doesn't begin with a dot; '" +
-                  shown(text) + "' is none");
+                  printable_name(text) + "' is none");
 }
 
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
+std::string version_text(std::string_view name, std::uint64_t version) {
+  return std::string(name) + "/" + std::to_string(version);
 }
 
 void check_stored_text(std::string_view text, std::string_view what) {

@@ -5,8 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/value/tensor.hpp"
-#include "libptsecure/value/validate.hpp"
 
 namespace ptsecure {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/value/raw_tensor.hpp"
 #include "libptsecure/value/tensor.hpp"
-#include "libptsecure/value/validate.hpp"
 
 namespace ptsecure {
 namespace {

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "libptsecure/base/text.hpp"
+
 namespace ptsecure {
 namespace {
 
@@ -216,6 +218,10 @@ void check_tensor(const Tensor& tensor) {
     refuse(std::string("a tensor of ") + dtype_name(tensor.dtype) + " must be aligned to " +
            std::to_string(alignment) + " bytes, but its data isn't: copy it to aligned memory");
   }
+}
+
+std::string shape_text(std::span<const std::int64_t> shape) {
+  return "[" + join(shape, ",", [](std::int64_t extent) { return std::to_string(extent); }) + "]";
 }
 
 const char* dtype_name(DType dtype) noexcept {

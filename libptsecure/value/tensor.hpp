@@ -1,7 +1,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "libptsecure/base/bytes.hpp"
@@ -27,6 +30,9 @@ ByteView contiguous_bytes(const Tensor& tensor, Tensor& scratch);
 // Refuses (Status::invalid_input) what no engine may see: shape and strides of different rank,
 // negative extents, sizes or strides that overflow 63 bits, NULL or misaligned data.
 void check_tensor(const Tensor& tensor);
+
+// "[2,3]", for messages.
+std::string shape_text(std::span<const std::int64_t> shape);
 
 // "bool", "uint8" ... "float32", "bfloat16", "complex64": the names PyTorch and NumPy use.
 const char* dtype_name(DType dtype) noexcept;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/value/tensor.hpp"
 
 namespace ptsecure {
@@ -77,32 +78,6 @@ Slots fill_slots(const std::vector<ValueSpec>& inputs, std::span<const Value> po
   return slots;
 }
 
-std::string given_shape(const Dims& shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    text += (i > 0 ? "," : "") + std::to_string(shape[i]);
-  }
-  return text + "]";
-}
-
-// Length of the well-formed UTF-8 sequence of two bytes or more at the start of `text`, or 0.
-std::size_t utf8_sequence(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  std::size_t length = 0;
-  if (byte(0) >= 0xc2 && byte(0) <= 0xdf) length = 2;
-  if (byte(0) >= 0xe0 && byte(0) <= 0xef) length = 3;
-  if (byte(0) >= 0xf0 && byte(0) <= 0xf4) length = 4;
-  if (length == 0 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  const bool overlong = (byte(0) == 0xe0 && byte(1) < 0xa0) || (byte(0) == 0xf0 && byte(1) < 0x90);
-  const bool surrogate = byte(0) == 0xed && byte(1) >= 0xa0;
-  const bool too_large = byte(0) == 0xf4 && byte(1) >= 0x90;
-  const bool c1_control = byte(0) == 0xc2 && byte(1) < 0xa0;
-  return overlong || surrogate || too_large || c1_control ? 0 : length;
-}
-
 }  // namespace
 
 bool inputs_match(std::span<const ValueSpec> inputs, std::span<const Value> values) noexcept {
@@ -149,29 +124,18 @@ std::string describe(const ValueSpec& spec) {
   } else {
     text += spec.shape ? "tensor" : "any";
   }
-  if (spec.shape) {
-    text += '[';
-    for (std::size_t i = 0; i < spec.shape->size(); ++i) {
-      text += (i > 0 ? "," : "") + std::to_string((*spec.shape)[i]);
-    }
-    text += ']';
-  }
+  if (spec.shape) text += shape_text(*spec.shape);
   return spec.optional ? text + " (optional)" : text;
 }
 
 std::string describe(const std::vector<ValueSpec>& specs) {
   if (specs.empty()) return "no inputs";
-  std::string text;
-  for (const ValueSpec& spec : specs) {
-    if (!text.empty()) text += ", ";
-    text += describe(spec);
-  }
-  return text;
+  return join(specs, ", ", [](const ValueSpec& spec) { return describe(spec); });
 }
 
 std::string describe(const Value& value) {
   if (const auto* tensor = value.get_if<Tensor>()) {
-    return v2_datatype(tensor->dtype) + given_shape(tensor->shape);
+    return v2_datatype(tensor->dtype) + shape_text(tensor->shape);
   }
   if (const auto* dict = value.get_if<Dict>()) {
     return "dict of " + std::to_string(dict->items.size());
@@ -179,21 +143,6 @@ std::string describe(const Value& value) {
   const bool sequence = value.is(ValueKind::list) || value.is(ValueKind::tuple);
   const std::string kind = kind_name(value.kind());
   return sequence ? kind + " of " + std::to_string(value.items().size()) : kind;
-}
-
-std::string printable_name(std::string_view name) {
-  constexpr std::size_t kLongest = 64;
-  std::string text;
-  while (!name.empty()) {
-    const auto byte = static_cast<unsigned char>(name.front());
-    const std::size_t sequence = byte < 0x80 ? 1 : utf8_sequence(name);
-    const std::size_t length = std::max<std::size_t>(sequence, 1);
-    if (text.size() + length > kLongest) return text + "...";
-    const bool printable = byte < 0x80 ? byte >= 0x20 && byte != 0x7f : sequence > 0;
-    text += printable ? name.substr(0, length) : "?";
-    name.remove_prefix(length);
-  }
-  return text;
 }
 
 }  // namespace ptsecure

@@ -34,7 +34,4 @@ std::string describe(const std::vector<ValueSpec>& specs);
 // "FP32[1,8]", "int", "list of 3".
 std::string describe(const Value& value);
 
-// A name that came from outside, fit for a message: at most 64 bytes of it, nothing unprintable.
-std::string printable_name(std::string_view name);
-
 }  // namespace ptsecure

@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/crypto/digest.hpp"
+#include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
 #include "tests/crypto/expect_status.hpp"
 
@@ -13,7 +15,6 @@ namespace ptsecure {
 namespace {
 
 using test::from_hex;
-using test::to_hex;
 
 TEST(Base64url, KnownValues) {
   // RFC 4648 section 10, in the URL alphabet and without padding.
@@ -64,14 +65,14 @@ TEST(Base64url, AcceptsExactlyOneTextPerValue) {
 
 TEST(Digest, Sha256) {
   const char* abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-  EXPECT_EQ(to_hex(sha256(as_bytes("abc"))), abc);
-  EXPECT_EQ(to_hex(sha256({})), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(hex(sha256(as_bytes("abc"))), abc);
+  EXPECT_EQ(hex(sha256({})), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   Sha256 digest;
   for (int round = 0; round < 2; ++round) {
     digest.update(as_bytes("a"));
     digest.update({});
     digest.update(as_bytes("bc"));
-    EXPECT_EQ(to_hex(digest.finish()), abc);
+    EXPECT_EQ(hex(digest.finish()), abc);
   }
 }
 
@@ -79,12 +80,41 @@ TEST(Digest, HkdfRfc5869) {
   const Bytes ikm(22, 0x0b);
   const SecretBytes okm = hkdf_sha256(ikm, from_hex("000102030405060708090a0b0c"),
                                       from_hex("f0f1f2f3f4f5f6f7f8f9"), 42);
-  EXPECT_EQ(to_hex(okm.view()),
+  EXPECT_EQ(hex(okm.view()),
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
-  EXPECT_EQ(to_hex(hkdf_sha256(ikm, {}, {}, 42).view()),
+  EXPECT_EQ(hex(hkdf_sha256(ikm, {}, {}, 42).view()),
             "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
   EXPECT_STATUS(invalid_argument, hkdf_sha256({}, {}, {}, 32));
   EXPECT_STATUS(invalid_argument, hkdf_sha256(ikm, {}, {}, 8161));
+}
+
+TEST(Digest, AsPeopleWriteOne) {
+  const Sha256Digest digest = sha256(as_bytes("abc"));
+  const std::string digits = hex(digest);
+  const std::string text = base64url_encode(digest);
+  EXPECT_EQ(parse_digest(digits, "pin"), digest);
+  EXPECT_EQ(parse_digest(text, "pin"), digest);
+  EXPECT_EQ(digest_from_base64url(text), digest);
+  EXPECT_EQ(digest_from_base64url(digits), std::nullopt);
+  for (const std::string& bad :
+       {std::string(), digits + "0", digits.substr(1), std::string(64, 'g'), text.substr(1),
+        text + "A", text + "=", std::string(43, '='), std::string(41, 'A')}) {
+    EXPECT_EQ(digest_from_base64url(bad), std::nullopt) << bad;
+    try {
+      parse_digest(bad, "pin");
+      ADD_FAILURE() << "accepted: " << bad;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.status(), Status::invalid_argument);
+      EXPECT_TRUE(std::string(error.what()).starts_with("pin must be a SHA-256")) << error.what();
+    }
+  }
+}
+
+TEST(Random, HexIsNewEachTime) {
+  const std::string id = random_hex(16);
+  EXPECT_EQ(parse_hex(id).value().size(), 16U);
+  EXPECT_EQ(id, lower_case(id));
+  EXPECT_NE(id, random_hex(16));
 }
 
 TEST(Digest, EqualInConstantTime) {

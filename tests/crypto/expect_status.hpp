@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "libptsecure/base/bytes.hpp"
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/base/text.hpp"
 
 // Passes when the statement throws ptsecure::Error with that status and a message.
 #define EXPECT_STATUS(expected, ...)                                              \
@@ -21,22 +21,9 @@
 
 namespace ptsecure::test {
 
-inline Bytes from_hex(std::string_view hex) {
-  Bytes out;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
-    out.push_back(static_cast<std::uint8_t>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
-  }
-  return out;
-}
-
-inline std::string to_hex(ByteView bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (const std::uint8_t byte : bytes) {
-    out += kDigits[byte >> 4];
-    out += kDigits[byte & 15];
-  }
-  return out;
+// Throws where the text is no hex.
+inline Bytes from_hex(std::string_view text) {
+  return parse_hex(text).value();
 }
 
 // Status of what a call throws; ok when it doesn't throw.

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/jwe.hpp"
 #include "libptsecure/crypto/jwk.hpp"
@@ -91,7 +92,7 @@ TEST_F(Interop, TinkOpensOursAndWeOpenTinks) {
     }
     write(name + ".plain", plain);
     write(name + ".ours", stored);
-    cases.push_back({{"name", name}, {"dek", test::to_hex(dek.view())}, {"associated_data", aad}});
+    cases.push_back({{"name", name}, {"dek", hex(dek.view())}, {"associated_data", aad}});
   }
   write("cases.json", as_bytes(cases.dump()));
   python("tink_interop.py", "open");

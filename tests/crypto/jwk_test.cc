@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/jwk_impl.hpp"
 #include "libptsecure/crypto/secret_json.hpp"
@@ -77,7 +78,7 @@ TEST(Jwk, KnowsWhatItIs) {
   const Jwk oct = parse(kOct);
   EXPECT_TRUE(oct.is_private());
   EXPECT_EQ(oct.bits(), 128u);
-  EXPECT_EQ(test::to_hex(oct.secret()), "19ac2082e1721ab58a6afec05f854a52");
+  EXPECT_EQ(hex(oct.secret()), "19ac2082e1721ab58a6afec05f854a52");
   EXPECT_EQ(parse(rsa()).bits(), 2048u);
   EXPECT_EQ(Jwk::parse(parse_secret_json(kEc.dump())).thumbprint(), ec.thumbprint());
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "tests/crypto/expect_status.hpp"
@@ -248,7 +249,7 @@ TEST_F(SegmentAead, CommitmentBindsOneKey) {
   const Bytes ones(32, 1);
   const SecretBytes expected =
       hkdf_sha256(ones, Bytes(32, 0), as_bytes("ptsecure/1 key commitment"), 32);
-  EXPECT_EQ(test::to_hex(key_commitment(ones)), test::to_hex(expected.view()));
+  EXPECT_EQ(hex(key_commitment(ones)), hex(expected.view()));
 }
 
 TEST_F(SegmentAead, SaltsAndNoncesNeverRepeat) {

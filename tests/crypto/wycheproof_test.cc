@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/crypto/jwe.hpp"
@@ -25,7 +26,6 @@ namespace {
 
 using nlohmann::json;
 using test::from_hex;
-using test::to_hex;
 
 json load(const std::string& name) {
   const char* folder = std::getenv("PTSECURE_WYCHEPROOF");
@@ -106,7 +106,7 @@ TEST(Wycheproof, JsonWebEncryption) {
       return;
     }
     EXPECT_EQ(status, Status::ok);
-    EXPECT_EQ(to_hex(plain), test.at("pt").get<std::string>());
+    EXPECT_EQ(ptsecure::hex(plain), test.at("pt").get<std::string>());
     ++ran;
   });
   for (const std::string& alg : left_out) EXPECT_GT(refused_valid[alg], 0) << alg;
@@ -190,7 +190,7 @@ TEST(Wycheproof, AesGcm) {
     }
     ASSERT_EQ(plain.has_value(), is_valid(test));
     if (plain) {
-      EXPECT_EQ(to_hex(plain->view()), test.at("msg").get<std::string>());
+      EXPECT_EQ(ptsecure::hex(plain->view()), test.at("msg").get<std::string>());
     }
   });
   EXPECT_EQ(other_iv_sizes, 119);
@@ -209,7 +209,7 @@ TEST(Wycheproof, AesCbcHmac) {
       });
       ASSERT_EQ(status == Status::ok && plain.has_value(), is_valid(test));
       if (plain) {
-        EXPECT_EQ(to_hex(plain->view()), test.at("msg").get<std::string>());
+        EXPECT_EQ(ptsecure::hex(plain->view()), test.at("msg").get<std::string>());
       }
     });
   }
@@ -238,7 +238,7 @@ TEST(Wycheproof, AesKeyWrap) {
     // "acceptable" are wrapped keys of 8 bytes, which RFC 3394 doesn't allow: refused.
     EXPECT_EQ(accepted, is_valid(test));
     if (accepted) {
-      EXPECT_EQ(to_hex(cek->view()), test.at("msg").get<std::string>());
+      EXPECT_EQ(ptsecure::hex(cek->view()), test.at("msg").get<std::string>());
     }
   });
   EXPECT_EQ(ran, 165);
@@ -248,9 +248,9 @@ TEST(Wycheproof, Hkdf) {
   for_each("hkdf_sha256", [&](const json&, const json& test) {
     std::string okm;
     const Status status = test::status_of([&] {
-      okm = to_hex(hkdf_sha256(hex(test, "ikm"), hex(test, "salt"), hex(test, "info"),
-                               test.at("size").get<std::size_t>())
-                       .view());
+      okm = ptsecure::hex(hkdf_sha256(hex(test, "ikm"), hex(test, "salt"), hex(test, "info"),
+                                      test.at("size").get<std::size_t>())
+                              .view());
     });
     ASSERT_EQ(status == Status::ok, is_valid(test)) << status_name(status);
     if (status == Status::ok) {
@@ -311,7 +311,7 @@ TEST(Wycheproof, Ecdh) {
         const Jwk mine = Jwk::parse(test.at("private").dump());
         const Jwk theirs = Jwk::parse(test.at("public").dump());
         if (mine.curve() != theirs.curve()) throw Error(Status::corrupt, "another curve");
-        shared = to_hex(jwe::ecdh(mine, theirs).view());
+        shared = ptsecure::hex(jwe::ecdh(mine, theirs).view());
       });
       ASSERT_EQ(status == Status::ok, is_valid(test)) << status_name(status);
       if (status == Status::ok) {

@@ -11,13 +11,13 @@
 using namespace ptsecure;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  State state;
+  StateFile::Content state;
   try {
-    state = State::from_json(as_text({data, size}));
+    state = StateFile::Content::from_json(as_text({data, size}));
   } catch (const Error&) {
     return 0;
   }
   const std::string written = state.to_json();
-  if (State::from_json(written).to_json() != written) std::abort();
+  if (StateFile::Content::from_json(written).to_json() != written) std::abort();
   return 0;
 }

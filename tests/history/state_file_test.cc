@@ -20,7 +20,7 @@ class StateFileTest : public RegistryTest {
   }
   std::string path() const { return (root_ / "a" / "b" / "state.json").string(); }
   static void count(const StateFile& file, const std::string& model) {
-    file.update([&](State& state) {
+    file.update([&](StateFile::Content& state) {
       VersionMark& mark = state.stores["store"].versions[model];
       mark = {mark.version + 1, digest(mark.version + 1)};
       return true;
@@ -38,7 +38,7 @@ TEST_F(StateFileTest, NothingIsMadeBeforeSomethingIsRemembered) {
   const StateFile file(path());
   EXPECT_TRUE(file.read()->stores.empty());
   EXPECT_FALSE(fs::exists(root_ / "a"));
-  file.update([](State&) { return false; });
+  file.update([](StateFile::Content&) { return false; });
   EXPECT_FALSE(fs::exists(path()));
   count(file, "digits");
   EXPECT_EQ(file.read()->stores.at("store").versions.at("digits"), (VersionMark{1, digest(1)}));

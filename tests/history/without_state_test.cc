@@ -1,3 +1,4 @@
+#include "libptsecure/base/time.hpp"
 #include "libptsecure/history/bodies.hpp"
 #include "tests/history/history_fixture.hpp"
 
@@ -41,10 +42,7 @@ class WithoutState : public History {
     ChainRecord next = *last;
     next.head.sequence = last->head.sequence + 1;
     next.head.previous = last->digest;
-    const std::time_t at = std::time(nullptr) + seconds_from_now;
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime(&at));
-    next.head.time = text;
+    next.head.time = rfc3339(std::time(nullptr) + seconds_from_now);
     registry_->store().append_record(
         subject.chain, next.head.sequence,
         keys_.sign(RecordKind::alias, "digits", as_bytes(encode_record(next))), {});
@@ -85,18 +83,6 @@ TEST_P(WithoutState, PinnedManifest) {
   for (const char* other : {"digits/2", "digits", "digits@production"}) {
     expect_refused(Status::rollback, "another manifest than the pinned one",
                    [&] { read(other, pin(one)); });
-  }
-  std::string hex;
-  for (const std::uint8_t byte : one) {
-    hex += "0123456789abcdef"[byte >> 4];
-    hex += "0123456789abcdef"[byte & 15];
-  }
-  EXPECT_EQ(parse_digest(hex, "pin"), one);
-  EXPECT_EQ(parse_digest(base64url_encode(one), "pin"), one);
-  for (const std::string& bad : {std::string(), hex + "0", hex.substr(1), std::string(64, 'g'),
-                                 base64url_encode(one).substr(1), std::string(43, '=')}) {
-    expect_refused(Status::invalid_argument, "pin must be a SHA-256",
-                   [&] { parse_digest(bad, "pin"); });
   }
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "libptsecure/base/time.hpp"
 #include "libptsecure/crypto/segment_aead.hpp"
 
 namespace ptsecure {

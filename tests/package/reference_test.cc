@@ -6,6 +6,7 @@
 #include <string>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/base/text.hpp"
 
 namespace ptsecure {
 namespace {
@@ -74,9 +75,8 @@ TEST(Reference, RefusesEverythingElse) {
     } catch (const Error& error) {
       EXPECT_EQ(error.status(), Status::invalid_argument) << text;
       const std::string message = error.what();
-      EXPECT_TRUE(std::all_of(message.begin(), message.end(), [](char c) {
-        return c >= 0x20 && c < 0x7f;
-      })) << message;
+      EXPECT_FALSE(has_control(message)) << message;
+      EXPECT_EQ(message.find('\xff'), std::string::npos) << message;
       EXPECT_LT(message.size(), 300U);
     }
   }

@@ -194,5 +194,12 @@ TEST(DTypeNames, GoBothWays) {
   EXPECT_STREQ(dtype_name(static_cast<DType>(200)), "unknown");
 }
 
+TEST(Shape, AsText) {
+  const Dims none;
+  const Dims some = {-1, 3};
+  EXPECT_EQ(shape_text(none), "[]");
+  EXPECT_EQ(shape_text(some), "[-1,3]");
+}
+
 }  // namespace
 }  // namespace ptsecure

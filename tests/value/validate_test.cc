@@ -120,17 +120,5 @@ TEST(Describe, RendersValues) {
   EXPECT_EQ(describe(Value(std::string("secret text"))), "string");
 }
 
-TEST(PrintableName, KeepsTextAndDropsTheRest) {
-  EXPECT_EQ(printable_name("größe"), "größe");
-  EXPECT_EQ(printable_name("a\nb\x1b[31m\x7f"), "a?b?[31m?");
-  EXPECT_EQ(printable_name("\xff\xc0\x80z"), "???z");
-  EXPECT_EQ(printable_name("\xed\xa0\x80"), "???");
-  EXPECT_EQ(printable_name(std::string_view("a\0b", 3)), "a?b");
-  EXPECT_EQ(printable_name("\xe2\x82"), "??");
-  const std::string cut = printable_name(std::string(63, 'a') + "é");
-  EXPECT_EQ(cut, std::string(63, 'a') + "...");
-  EXPECT_EQ(printable_name(""), "");
-}
-
 }  // namespace
 }  // namespace ptsecure

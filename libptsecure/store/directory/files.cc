@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/store/component.hpp"
 

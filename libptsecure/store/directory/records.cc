@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <charconv>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/base/number.hpp"
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/directory/directory.hpp"
 
@@ -12,8 +12,10 @@ namespace {
 std::string wraps_file(std::uint64_t sequence) {
   return std::to_string(sequence) + ".json";
 }
+constexpr std::string_view kRecordEnding = ".jws";
+
 std::string record_file(std::uint64_t sequence) {
-  return std::to_string(sequence) + ".jws";
+  return std::to_string(sequence).append(kRecordEnding);
 }
 
 void check_chain(const ChainId& chain) {
@@ -130,9 +132,10 @@ std::vector<std::uint64_t> DirectoryStore::record_numbers(const ChainId& chain,
   const std::optional<Folder> folder = chain_folder(chain, cancel);
   if (!folder) return numbers;
   for (const Entry& entry : folder->entries()) {
-    std::uint64_t number = 0;
-    std::from_chars(entry.name.data(), entry.name.data() + entry.name.size(), number);
-    if (number != 0 && entry.name == record_file(number)) numbers.push_back(number);
+    if (!entry.name.ends_with(kRecordEnding)) continue;
+    const auto number = parse_number(
+        std::string_view(entry.name).substr(0, entry.name.size() - kRecordEnding.size()));
+    if (number) numbers.push_back(*number);
   }
   std::sort(numbers.begin(), numbers.end());
   return numbers;

@@ -1,10 +1,9 @@
 #include <algorithm>
-#include <charconv>
-#include <chrono>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/base/number.hpp"
+#include "libptsecure/base/time.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/crypto/strict_json.hpp"
 #include "libptsecure/store/component.hpp"
@@ -15,30 +14,15 @@ namespace ptsecure::directory {
 namespace {
 
 constexpr std::string_view kDead = "dead\n";
-constexpr std::uint64_t kMaxNumber = (std::uint64_t{1} << 53) - 1;
-
-std::string now_rfc3339() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm utc = {};
-  gmtime_r(&now, &utc);
-  char text[32];
-  const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return {text, size};
-}
 
 std::string title(const Reservation& reservation) {
-  return reservation.name + "/" + std::to_string(reservation.version);
+  return version_text(reservation.name, reservation.version);
 }
 
 std::uint64_t highest_by_listing(const Folder& model) {
   std::uint64_t highest = 0;
   for (const Entry& entry : model.entries()) {
-    const char* const end = entry.name.data() + entry.name.size();
-    std::uint64_t number = 0;
-    const auto [stop, error] = std::from_chars(entry.name.data(), end, number);
-    if (error == std::errc() && stop == end && number <= kMaxNumber && entry.name[0] != '0') {
-      highest = std::max(highest, number);
-    }
+    highest = std::max(highest, parse_number(entry.name).value_or(0));
   }
   return highest;
 }
@@ -219,7 +203,7 @@ std::unique_ptr<BlobReader> DirectoryStore::read_blob(const BlobId& id, const Ca
   if (folder) {
     if (auto reader = make_blob_reader(*folder, id.role)) return reader;
   }
-  const std::string where = "version " + id.name + "/" + std::to_string(id.version);
+  const std::string where = "version " + version_text(id.name, id.version);
   if (!folder || outcome_of(*folder, nullptr) != Outcome::committed) {
     throw Error(Status::not_found, where + " does not exist in '" + path_ + "'");
   }

@@ -25,7 +25,7 @@ constexpr std::chrono::minutes kLeaseInterval{5};
 constexpr std::uint64_t kDeleteBatch = 1000;
 
 std::string blob_key(const std::string& name, std::uint64_t version, const std::string& role) {
-  return version_key(name, version) + "/" + role;
+  return numbered_id(name, version) + "/" + role;
 }
 
 class MongodbBlobWriter final : public BlobWriter {
@@ -345,7 +345,7 @@ std::unique_ptr<BlobReader> make_blob_reader(std::shared_ptr<Clients> clients, c
   const auto file =
       clients->run(cancel, [&](Session& session) { return session.find_one(kFiles, by_id(key)); });
   if (!file) {
-    Bson version = by_id(version_key(id.name, id.version));
+    Bson version = by_id(numbered_id(id.name, id.version));
     version.str("state", "committed");
     if (clients->run(cancel, [&](Session& session) { return session.count(kVersions, version); })) {
       throw Error(Status::corrupt, "the file " + key +
@@ -368,7 +368,7 @@ std::unique_ptr<BlobReader> make_blob_reader(std::shared_ptr<Clients> clients, c
 namespace {
 
 Bson blobs_of(const std::string& name, std::uint64_t version) {
-  const std::string key = version_key(name, version);
+  const std::string key = numbered_id(name, version);
   Bson range;
   range.str("$gte", key + "/").str("$lt", key + "0");  // '0' follows '/'
   return range;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/mongodb/store.hpp"
 
@@ -28,7 +29,7 @@ std::uint64_t check_versions(Session& session, const std::string& name) {
     const std::uint64_t version = row.integer("version").value_or(0);
     const std::string id = text(row, "_id");
     const std::string state = text(row, "state");
-    if (version == 0 || id != version_key(name, version)) {
+    if (version == 0 || id != numbered_id(name, version)) {
       damaged("the document '" + id + "' in ptsecure.versions says that it is version " +
               std::to_string(version) + " of '" + name + "'");
     }
@@ -76,7 +77,7 @@ void check_files(Session& session, const std::string& name) {
     const auto metadata = row.doc("metadata");
     const std::string expected =
         !metadata ? ""
-                  : version_key(text(metadata->view(), "name"),
+                  : numbered_id(text(metadata->view(), "name"),
                                 metadata->view().integer("version").value_or(0)) +
                         "/" + text(metadata->view(), "role");
     if (id != text(row, "filename") || id != expected ||
@@ -122,7 +123,7 @@ std::set<std::string> check_records(Session& session, const Bson& filter,
     const std::uint64_t sequence = row.integer("sequence").value_or(0);
     const std::string key = key_of(parent, leaf);
     if (text(row, "parent") != parent || text(row, "chain") != key ||
-        id != key + "/" + std::to_string(sequence)) {
+        id != numbered_id(key, sequence)) {
       misplaced(id, "ptsecure.records");
     }
     leaves.insert(leaf);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "libptsecure/base/number.hpp"
 #include "libptsecure/store/mongodb/client.hpp"
 
 // GridFS as its specification says and as any driver writes it: not the store's own files, which
@@ -16,7 +17,6 @@ namespace {
 constexpr std::uint64_t kWindow = std::uint64_t{2} << 20;
 constexpr std::uint64_t kMaxChunksPerWindow = 1000;
 constexpr std::uint64_t kMaxChunkSize = std::uint64_t{16} << 20;  // of a document
-constexpr double kMaxExact = 9007199254740992.0;                  // 2^53
 
 void check_bucket(const std::string& bucket) {
   const bool good = !bucket.empty() && bucket.size() <= 64 && bucket[0] != '.' &&
@@ -34,7 +34,8 @@ std::optional<std::uint64_t> number(const View& document, const char* key) {
   if (!bson_iter_init_find(&it, document.get(), key)) return std::nullopt;
   if (!BSON_ITER_HOLDS_DOUBLE(&it)) return integer_at(it);
   const double value = bson_iter_double(&it);
-  if (!(value >= 0 && value <= kMaxExact) || std::floor(value) != value) return std::nullopt;
+  if (!(value >= 0 && value <= static_cast<double>(kMaxNumber)) || std::floor(value) != value)
+    return std::nullopt;
   return static_cast<std::uint64_t>(value);
 }
 

@@ -1,3 +1,4 @@
+#include "libptsecure/base/number.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/mongodb/store.hpp"
@@ -109,13 +110,12 @@ Bson by_id(const std::string& id) {
   return out;
 }
 
-std::string version_key(const std::string& name, std::uint64_t version) {
-  return name + "/" + std::to_string(version);
+std::string numbered_id(const std::string& of, std::uint64_t number) {
+  return of + "/" + std::to_string(number);
 }
 
 void check_number(std::uint64_t number, const char* what) {
-  constexpr std::uint64_t kMax = (std::uint64_t{1} << 53) - 1;
-  if (number >= 1 && number <= kMax) return;
+  if (number >= 1 && number <= kMaxNumber) return;
   throw Error(Status::invalid_argument,
               std::string(what) + " is between 1 and 2^53-1, not " + std::to_string(number));
 }

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <map>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/mongodb/store.hpp"
 
@@ -79,7 +80,7 @@ Result from_index(Clients& clients, const Bson& filter, const Bson* sort,
 }
 
 void require_previous(Session& session, const ChainPlace& place, std::uint64_t sequence) {
-  if (session.find_one(kRecords, by_id(place.key() + "/" + std::to_string(sequence - 1)))) return;
+  if (session.find_one(kRecords, by_id(numbered_id(place.key(), sequence - 1)))) return;
   throw Error(Status::conflict, "record " + std::to_string(sequence) + " of " + place.key() +
                                     " can't be appended: record " + std::to_string(sequence - 1) +
                                     " is missing; read the chain again");
@@ -93,7 +94,7 @@ void MongodbStore::append_record(const ChainId& chain, std::uint64_t sequence,
   check_number(sequence, "the sequence of a record");
   check_stored_text(record, "record");
   require(cancel);
-  Bson wanted = by_id(place.key() + "/" + std::to_string(sequence));
+  Bson wanted = by_id(numbered_id(place.key(), sequence));
   wanted.str("record", record);
   Bson fields;
   fields.str("chain", place.key())
@@ -249,7 +250,7 @@ void MongodbStore::put_wraps(const std::string& key_id, std::uint64_t sequence,
   check_number(sequence, "the sequence of wrapped keys");
   check_stored_text(wraps, "set of wrapped keys");
   require(cancel);
-  Bson wanted = by_id(key_id + "/" + std::to_string(sequence));
+  Bson wanted = by_id(numbered_id(key_id, sequence));
   wanted.str("wraps", wraps);
   Bson fields;
   fields.str("key_id", key_id).i64("sequence", sequence);
@@ -265,7 +266,7 @@ std::optional<std::string> MongodbStore::get_wraps(const std::string& key_id,
                                                    const CancelToken& cancel) {
   check_component(key_id, "key id");
   require(cancel);
-  const Bson filter = by_id(key_id + "/" + std::to_string(sequence));
+  const Bson filter = by_id(numbered_id(key_id, sequence));
   const auto row =
       clients_->run(cancel, [&](Session& session) { return session.find_one(kWraps, filter); });
   if (!row) return std::nullopt;

@@ -20,8 +20,9 @@ inline constexpr const char* kWraps = "ptsecure.wraps";
 inline constexpr const char* kFiles = "ptsecure.payloads.files";
 inline constexpr const char* kChunks = "ptsecure.payloads.chunks";
 
-// "name/version", the _id of a version, which no index that somebody drops can make ambiguous.
-std::string version_key(const std::string& name, std::uint64_t version);
+// "digits/7", "alias/digits/production/2": the _id of a numbered row, which no index that somebody
+// drops can make ambiguous.
+std::string numbered_id(const std::string& of, std::uint64_t number);
 
 // A store in a MongoDB database. Compare-and-set is one update whose filter holds what is expected
 // and whose _id is the place: it finds its own earlier attempt and collides with anybody else's, so

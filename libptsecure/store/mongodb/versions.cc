@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "libptsecure/base/text.hpp"
 #include "libptsecure/crypto/random.hpp"
 #include "libptsecure/store/component.hpp"
 #include "libptsecure/store/mongodb/store.hpp"
@@ -59,7 +60,7 @@ std::uint64_t next_number(Session& session, const std::string& name) {
 // True when the number is this token's, now or since an earlier attempt.
 bool take_number(Session& session, const Reservation& wanted) {
   Bson place;
-  place.str("_id", version_key(wanted.name, wanted.version)).str("token", wanted.token);
+  place.str("_id", numbered_id(wanted.name, wanted.version)).str("token", wanted.token);
   Bson fields;
   fields.str("name", wanted.name).i64("version", wanted.version).str("state", "writing");
   Bson dates;
@@ -98,7 +99,7 @@ void catch_up(Session& session, const std::string& name) {
 // Sets the state of a reservation that is still being written.
 bool set_state(Session& session, const Reservation& reservation, const Bson& fields) {
   Bson filter;
-  filter.str("_id", version_key(reservation.name, reservation.version))
+  filter.str("_id", numbered_id(reservation.name, reservation.version))
       .str("state", "writing")
       .str("token", reservation.token);
   Bson change;
@@ -150,7 +151,7 @@ void MongodbStore::commit(const Reservation& reservation, std::string_view manif
     // An earlier attempt of ours may have done it; the same update again, on what it would have
     // left, waits until that is durable.
     Bson done;
-    done.str("_id", version_key(reservation.name, reservation.version))
+    done.str("_id", numbered_id(reservation.name, reservation.version))
         .str("state", "committed")
         .str("token", reservation.token)
         .str("manifest", manifest);
@@ -158,7 +159,7 @@ void MongodbStore::commit(const Reservation& reservation, std::string_view manif
     change.doc("$set", fields);
     if (session.update(kVersions, done, change, false).matched) return;
     const auto row =
-        session.find_one(kVersions, by_id(version_key(reservation.name, reservation.version)));
+        session.find_one(kVersions, by_id(numbered_id(reservation.name, reservation.version)));
     const auto state = row ? row->view().str("state") : std::nullopt;
     throw not_yours(reservation, state.value_or("gone"));
   });
@@ -172,7 +173,7 @@ void MongodbStore::abandon(const Reservation& reservation, const CancelToken& ca
     dead.str("state", "dead");
     if (set_state(session, reservation, dead)) return;
     const auto row =
-        session.find_one(kVersions, by_id(version_key(reservation.name, reservation.version)));
+        session.find_one(kVersions, by_id(numbered_id(reservation.name, reservation.version)));
     const auto state = row ? row->view().str("state") : std::nullopt;
     if (state && *state != "dead") throw not_yours(reservation, *state);
   });
@@ -181,7 +182,7 @@ void MongodbStore::abandon(const Reservation& reservation, const CancelToken& ca
 
 void renew_lease(Clients& clients, const Reservation& reservation, const CancelToken& cancel) {
   Bson filter;
-  filter.str("_id", version_key(reservation.name, reservation.version))
+  filter.str("_id", numbered_id(reservation.name, reservation.version))
       .str("state", "writing")
       .str("token", reservation.token);
   Bson change;
@@ -197,7 +198,7 @@ std::optional<VersionRow> MongodbStore::find(const std::string& name, std::uint6
                                              const CancelToken& cancel) {
   check_component(name, "model name");
   require(cancel);
-  Bson filter = by_id(version_key(name, version));
+  Bson filter = by_id(numbered_id(name, version));
   filter.str("state", "committed");
   const auto row =
       clients_->run(cancel, [&](Session& session) { return session.find_one(kVersions, filter); });
