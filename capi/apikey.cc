@@ -37,10 +37,6 @@ static_assert(sizeof(pts_apikey_result) >= kFirstResult);
 static_assert(PTS_SCOPE_INFER == static_cast<int>(ApiKeyScope::infer));
 static_assert(PTS_SCOPE_ADMIN == static_cast<int>(ApiKeyScope::admin));
 
-std::string reason_text(const char* reason) {
-  return std::string(check_utf8(text_or_empty(reason), "reason"));
-}
-
 ApiKeyGrant grant_of(const pts_apikey_options& options) {
   if (options.scopes < 0) throw Error(Status::invalid_argument, "scopes must not be negative");
   ApiKeyGrant grant;
@@ -68,7 +64,7 @@ ApiKeyState state_of(std::string_view name) {
 }
 
 // Hands a new key out; *out_key and *out_record are NULL already.
-void give(NewApiKey made, pts_bytes** out_key, char** out_record) {
+void hand_out(NewApiKey made, pts_bytes** out_key, char** out_record) {
   auto key = std::make_unique<pts_bytes>(std::move(made.key));
   if (out_record != nullptr) *out_record = new_text(made.record);
   *out_key = key.release();
@@ -80,7 +76,7 @@ pts_status make_key(pts_bytes** out_key, char** out_record, pts_error* error, Ma
   if (out_record != nullptr) *out_record = nullptr;
   return guard(error, [&] {
     need(out_key, "out_key");
-    give(std::forward<Make>(make)(), out_key, out_record);
+    hand_out(std::forward<Make>(make)(), out_key, out_record);
   });
 }
 
@@ -112,7 +108,7 @@ ApiKeyRequest request_of(const pts_apikey_request& known) {
 }
 
 // Fills as much of the caller's struct as it has.
-void fill(pts_apikey_result* result, const ApiKeyAnswer& answer) {
+void fill_result(pts_apikey_result* result, const ApiKeyAnswer& answer) {
   pts_apikey_result known = PTS_APIKEY_RESULT_INIT;
   std::memcpy(&known.struct_size, result, sizeof(known.struct_size));
   known.retry_after_ms = static_cast<std::uint64_t>(answer.retry_after.count());
@@ -223,7 +219,7 @@ pts_status pts_apikeys_check(pts_apikeys* self, const char* presented, size_t si
   return guard(error, [&] {
     check_result(result);
     ApiKeyAnswer answer;
-    if (result != nullptr) fill(result, answer);
+    if (result != nullptr) fill_result(result, answer);
     const pts_apikey_request known = known_part(request, pts_apikey_request PTS_APIKEY_REQUEST_INIT,
                                                 kFirstRequest, "pts_apikey_request");
     if (size > 0) need(presented, "presented");
@@ -231,10 +227,10 @@ pts_status pts_apikeys_check(pts_apikeys* self, const char* presented, size_t si
       need(self, "self")
           .checker.check({presented, size}, request_of(known), answer, token_of(call));
     } catch (...) {
-      if (result != nullptr) fill(result, answer);
+      if (result != nullptr) fill_result(result, answer);
       throw;
     }
-    if (result != nullptr) fill(result, answer);
+    if (result != nullptr) fill_result(result, answer);
   });
 }
 

@@ -39,6 +39,9 @@ inline const char* text_or_empty(const char* text) {
 
 // Throws Status::invalid_argument naming `what` unless `text` is UTF-8.
 std::string_view check_utf8(std::string_view text, const char* what);
+inline std::string reason_text(const char* reason) {
+  return std::string(check_utf8(text_or_empty(reason), "reason"));
+}
 
 template <typename Body>
 pts_status guard(pts_error* error, Body&& body) noexcept {

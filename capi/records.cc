@@ -23,10 +23,6 @@ KeyStatus key_status(std::string_view name) {
               "a key's status is enabled, disabled or destroyed, not '" + std::string(name) + "'");
 }
 
-std::string reason_text(const char* reason) {
-  return std::string(check_utf8(text_or_empty(reason), "reason"));
-}
-
 // "12:DIGEST"; NULL = none.
 std::optional<ptsecure::RecordMark> head_of(const char* text) {
   if (text == nullptr) return std::nullopt;

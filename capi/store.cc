@@ -59,7 +59,8 @@ pts_store* open(const char* uri, const pts_store_options* given) {
   return new pts_store{ptsecure::Registry(std::move(store), known.threads, state)};
 }
 
-nlohmann::ordered_json describe(const ptsecure::Registry& registry, const CancelToken& cancel) {
+nlohmann::ordered_json description_of(const ptsecure::Registry& registry,
+                                      const CancelToken& cancel) {
   nlohmann::ordered_json description = {{"uri", registry.store().display_uri()}, {"id", nullptr}};
   try {
     description["id"] = registry.store().id(cancel);
@@ -87,7 +88,7 @@ const char* pts_store_uri(const pts_store* self) {
 pts_status pts_store_describe(pts_store* self, const pts_call* call, char** out, pts_error* error) {
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
-    return new_json(describe(registry, token_of(call)));
+    return new_json(description_of(registry, token_of(call)));
   });
 }
 

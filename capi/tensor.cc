@@ -140,7 +140,7 @@ const Tensor& tensor_of(const pts_value* self) {
   return *tensor;
 }
 
-void fill(const Tensor& tensor, pts_tensor& out) {
+void fill_tensor(const Tensor& tensor, pts_tensor& out) {
   pts_tensor view = PTS_TENSOR_INIT;
   view.struct_size = out.struct_size;
   view.dtype = static_cast<pts_dtype>(tensor.dtype);
@@ -225,6 +225,6 @@ pts_status pts_value_get_tensor(const pts_value* self, pts_tensor* out, pts_erro
       throw Error(Status::invalid_argument, "pts_tensor.struct_size is " + std::to_string(size) +
                                                 "; set the struct up with pts_tensor_init");
     }
-    fill(tensor_of(self), target);
+    fill_tensor(tensor_of(self), target);
   });
 }

@@ -15,6 +15,7 @@ case ${1:-} in
   *) echo "quickstart.sh: unknown argument '$1'; see --help" >&2; exit 2 ;;
 esac
 
+start=$SECONDS
 if [[ $kind == mongodb && -z $uri ]]; then examples/setup.sh --mongodb; else examples/setup.sh; fi
 # shellcheck source=/dev/null
 source build/environment.sh
@@ -74,6 +75,10 @@ images=$digits/heldout_images.npy answers=$work/answers.json
 echo "$ ptsecure infer digits@production --input $images >$answers"
 ptsecure infer digits@production --input "$images" >"$answers"
 python3 "$digits/show.py" "$answers" "$images" "$digits/heldout_labels.npy"
+
+read -r installing building <build/log/setup-seconds
+say "Took $((SECONDS - start)) s: $building s for building, $((SECONDS - start - installing - building)) s for the \
+rest, and $installing s for downloads and installing"
 
 say "To try next:"
 if [[ $kind == folder ]]; then

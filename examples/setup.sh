@@ -9,7 +9,7 @@
 #
 # Environment: PYTHON (default python3), PTSECURE_TORCH_DIR (the `torch` folder of an installed
 # torch; an active virtual environment that has torch is found by itself), JOBS (compilers at once).
-# Leaves build/environment.sh, which says where everything was found.
+# Leaves build/environment.sh, which says where everything was found, and build/log/setup-seconds.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -43,12 +43,15 @@ done
 
 fail() { printf 'setup.sh: %s\n' "$*" >&2; exit 1; }
 
+# What the steps of each part took: downloading and installing, or building.
+declare -A spent=([install]=0 [build]=0)
+part=install
+
 # Runs a command with its output in build/log; shows the end of it only if the command fails.
 step() {
   local text=$1 log start=$SECONDS pid status=0
   shift
   log=$BUILD/log/$(tr -cs 'a-zA-Z0-9' '-' <<<"$text" | cut -c1-40).log
-  mkdir -p "$BUILD/log"
   [[ -t 1 ]] || echo "==> $text"
   "$@" >"$log" 2>&1 </dev/null &
   pid=$!
@@ -67,6 +70,7 @@ step() {
   fi
   [[ -t 1 ]] && printf '\r==> %s\033[K\n' "$text"
   echo "    done in $((SECONDS - start)) s"
+  spent[$part]=$((spent[$part] + SECONDS - start))
 }
 
 check_machine() {
@@ -338,14 +342,15 @@ compilers() {
 
 build_all() {
   local options=(-DPTSECURE_TORCH_DIR="$TORCH_DIR") targets=()
+  part=build
   if [[ -f $BUILD/CMakeCache.txt ]] &&
     ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$ROOT" "$BUILD/CMakeCache.txt"; then
     rm -rf "$BUILD/CMakeCache.txt" "$BUILD/CMakeFiles"
   fi
   if [[ $full == yes ]]; then
-    options+=(-DPTSECURE_TESTS=ON -DPTSECURE_SERVER=ON)
+    options+=(-DPTSECURE_TESTS=ON -DPTSECURE_SERVER=ON -DPTSECURE_UNITY=OFF -DPTSECURE_WERROR=ON)
   elif [[ ! -f $BUILD/CMakeCache.txt ]]; then
-    options+=(-DPTSECURE_TESTS=OFF -DPTSECURE_SERVER=OFF)
+    options+=(-DPTSECURE_TESTS=OFF -DPTSECURE_SERVER=OFF -DPTSECURE_UNITY=ON)
   fi
   [[ $full == yes ]] || targets=(ptsecure ptsecure_torch ptsecure_cli)
   step "Configuring" cmake -S "$ROOT" -B "$BUILD" -G Ninja "${options[@]}"
@@ -360,13 +365,19 @@ install_binding() {
     -type f -newer "$stamp" -print -quit) ]] && return
   PTSECURE_TORCH_DIR=$TORCH_DIR pip_install "Installing the Python package into build/venv" \
     --no-deps --no-build-isolation --force-reinstall -C build-dir="$BUILD/python" \
-    -C cmake.define.PTSECURE_BUILT="$BUILD" "$ROOT/bindings/python"
+    -C cmake.define.PTSECURE_BUILT="$BUILD" -C cmake.define.PTSECURE_WERROR=ON "$ROOT/bindings/python"
   touch "$stamp"
+}
+
+say_what_it_took() {
+  echo "Set-up took $((spent[install] + spent[build])) s: ${spent[install]} s for downloads and" \
+    "installing, ${spent[build]} s for building."
+  echo "${spent[install]} ${spent[build]}" >"$BUILD/log/setup-seconds"
 }
 
 main() {
   check_machine
-  mkdir -p "$BUILD"
+  mkdir -p "$BUILD/log"
   find_missing
   ((${#packages[@]} == 0)) || refresh_package_lists
   announce
@@ -375,5 +386,6 @@ main() {
   write_environment
   [[ $build == no ]] || build_all
   [[ $build == no || $full == no ]] || install_binding
+  say_what_it_took
 }
 main

@@ -55,10 +55,12 @@ sources() {
 
 check_format() { sources cc hpp c h | xargs clang-format-19 --dry-run --Werror; }
 
-# Style and types of all Python; .ruff.toml and .mypy.ini say which.
+# Style and types of all Python (.ruff.toml and .mypy.ini say which), and what a unity build asks of
+# the C++.
 check_python() {
   local python good=0 bad=0 check
   mapfile -t python < <(sources py pyi)
+  if "$PTSECURE_PYTHON" tests/unity.py; then good=$((good + 1)); else bad=$((bad + 1)); fi
   for check in "ruff check ." "ruff format --check ." "mypy ${python[*]}"; do
     # shellcheck disable=SC2086  # a command and its arguments
     if "$PTSECURE_PYTHON" -m $check; then good=$((good + 1)); else bad=$((bad + 1)); fi
@@ -135,7 +137,7 @@ run_sanitized() {
   local kind=$1 folder=$2 targets=$ADDRESS_TESTS
   [[ $kind == address ]] || targets=$THREAD_TESTS
   cmake -S . -B "$folder" -G Ninja -DPTSECURE_SANITIZE="$kind" -DPTSECURE_TORCH=OFF \
-    -DPTSECURE_SERVER=OFF -DPTSECURE_CLI=OFF >"$BUILD/log/configure-$kind.log" || return
+    -DPTSECURE_WERROR=ON -DPTSECURE_SERVER=OFF -DPTSECURE_CLI=OFF >"$BUILD/log/configure-$kind.log" || return
   # shellcheck disable=SC2086  # a list of targets
   ninja -C "$folder" -j "$JOBS" $targets >"$BUILD/log/build-$kind.log" ||
     { tail -n 40 "$BUILD/log/build-$kind.log"; return 1; }
@@ -193,7 +195,7 @@ run_quickstart() {
 run_fuzz() {
   local seconds=$1 folder=$BUILD/fuzz bad=0 good=0 target name
   CC=clang-19 CXX=clang++-19 cmake -S . -B "$folder" -G Ninja -DPTSECURE_FUZZ=ON \
-    -DPTSECURE_TORCH=OFF -DPTSECURE_SERVER=ON >"$BUILD/log/configure-fuzz.log" || return
+    -DPTSECURE_WERROR=ON -DPTSECURE_TORCH=OFF -DPTSECURE_SERVER=ON >"$BUILD/log/configure-fuzz.log" || return
   ninja -C "$folder" -j "$JOBS" fuzz_targets >"$BUILD/log/build-fuzz.log" ||
     { tail -n 40 "$BUILD/log/build-fuzz.log"; return 1; }
   for target in "$folder"/tests/*_fuzz; do

@@ -23,8 +23,7 @@ FLAGS = (
 )
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDERS = re.compile(
-    r"(libptsecure(/(crypto|package|keyring|store|registry|value|engine))?|capi|bindings/cli"
-    r"|server_example)/[^/]*\.cc"
+    r"(libptsecure/(?!engine/torch/).*|(capi|bindings/cli|server_example)/[^/]*)\.cc"
 )
 
 

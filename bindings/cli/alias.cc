@@ -16,7 +16,7 @@ struct AliasArguments {
   std::uint64_t version = 0;
 };
 
-void report(const Common& common, const AliasArguments& arguments, std::uint64_t version) {
+void report_alias(const Common& common, const AliasArguments& arguments, std::uint64_t version) {
   if (common.json) {
     ordered_json out{{"name", arguments.name}, {"version", version}};
     if (!arguments.alias.empty()) out["alias"] = arguments.alias;
@@ -30,7 +30,7 @@ void report(const Common& common, const AliasArguments& arguments, std::uint64_t
   }
 }
 
-std::string line_of(const ordered_json& record) {
+std::string alias_line(const ordered_json& record) {
   const std::string to =
       record.value("deleted", false) ? "deleted" : "version " + record.at("version").dump();
   std::string line = "sequence " + record.at("sequence").dump() + "  " + to + "  " +
@@ -48,23 +48,23 @@ void print_records(const Common& common, const AliasArguments& arguments, const 
   }
   for (const auto& record : ordered_json::parse(text)) {
     std::cout << arguments.name << '@' << record.at("alias").get<std::string>() << "  "
-              << line_of(record) << '\n';
+              << alias_line(record) << '\n';
   }
 }
 
 void set(const Common& common, const AliasArguments& arguments) {
   common.open_store().set_alias(arguments.name, arguments.alias, arguments.version,
                                 common.open_keys(), arguments.reason, common.call());
-  report(common, arguments, arguments.version);
+  report_alias(common, arguments, arguments.version);
 }
 
-void list(const Common& common, const AliasArguments& arguments) {
+void list_aliases(const Common& common, const AliasArguments& arguments) {
   print_records(
       common, arguments,
       common.open_store().list_aliases(arguments.name, common.open_keys(), common.call()));
 }
 
-void show(const Common& common, const AliasArguments& arguments) {
+void show_alias(const Common& common, const AliasArguments& arguments) {
   const std::string text = common.open_store().show_alias(arguments.name, arguments.alias,
                                                           common.open_keys(), common.call());
   if (common.json) {
@@ -97,7 +97,7 @@ void roll_back(const Common& common, const AliasArguments& arguments) {
   const std::uint64_t now =
       common.open_store().rollback_alias(arguments.name, arguments.alias, common.open_keys(),
                                          arguments.version, arguments.reason, common.call());
-  report(common, arguments, now);
+  report_alias(common, arguments, now);
 }
 
 void history(const Common& common, const AliasArguments& arguments) {
@@ -142,9 +142,10 @@ void add_alias_commands(CLI::App& app, Common& common) {
       ->check(CLI::PositiveNumber);
   add_reason(verb, *arguments);
 
-  add(*alias, common, arguments, "list", "List a model's aliases, verified", list);
+  add(*alias, common, arguments, "list", "List a model's aliases, verified", list_aliases);
 
-  verb = add(*alias, common, arguments, "show", "Show an alias's last record, verified", show);
+  verb =
+      add(*alias, common, arguments, "show", "Show an alias's last record, verified", show_alias);
   add_alias_option(verb, *arguments);
 
   verb = add(*alias, common, arguments, "delete",

@@ -76,12 +76,6 @@ int parse_scopes(const std::vector<std::string>& names) {
   return scopes;
 }
 
-std::string joined(const nlohmann::json& texts) {
-  std::string out;
-  for (const auto& text : texts) out += (out.empty() ? "" : ",") + text.get<std::string>();
-  return out;
-}
-
 // "5/s" or "-".
 std::string limit(const nlohmann::json& value, const char* unit) {
   return value.is_null() ? "-" : value.dump() + unit;
@@ -114,8 +108,8 @@ void print_record(const nlohmann::json& key) {
   line("id", key.at("id").get<std::string>());
   line("owner", key.at("owner").get<std::string>());
   line("state", key.at("state").get<std::string>());
-  line("scopes", joined(key.at("scopes")));
-  line("models", joined(key.at("models")));
+  line("scopes", joined(key.at("scopes"), ","));
+  line("models", joined(key.at("models"), ","));
   line("rate", limit(key.at("rate"), " requests/s") + ", burst " + limit(key.at("burst"), ""));
   line("bytes rate", limit(key.at("bytes_rate"), " bytes/s"));
   line("created", text_or_dash(key.at("created")));
@@ -164,7 +158,7 @@ void set_state(const Common& common, const ApiKeyArguments& arguments, const cha
   }
 }
 
-void show(const Common& common, const ApiKeyArguments& arguments) {
+void show_apikey(const Common& common, const ApiKeyArguments& arguments) {
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
   const std::string text = pts::ApiKeyManager(store, keys).show(arguments.id, common.call());
@@ -175,7 +169,7 @@ void show(const Common& common, const ApiKeyArguments& arguments) {
   }
 }
 
-void list(const Common& common) {
+void list_apikeys(const Common& common) {
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
   const std::string text = pts::ApiKeyManager(store, keys).list(common.call());
@@ -189,9 +183,9 @@ void list(const Common& common) {
       std::cout << "NOT TRUSTED: " << key["error"].get<std::string>() << '\n';
       continue;
     }
-    std::cout << key.at("state").get<std::string>() << "  " << joined(key.at("scopes")) << "  "
-              << joined(key.at("models")) << "  expires " << text_or_dash(key.at("expires")) << "  "
-              << key.at("owner").get<std::string>() << '\n';
+    std::cout << key.at("state").get<std::string>() << "  " << joined(key.at("scopes"), ",") << "  "
+              << joined(key.at("models"), ",") << "  expires " << text_or_dash(key.at("expires"))
+              << "  " << key.at("owner").get<std::string>() << '\n';
   }
 }
 
@@ -232,8 +226,8 @@ void add_rotate(CLI::App& apikey, Common& common) {
       [&common, arguments] { common.run = [&common, arguments] { rotate(common, *arguments); }; });
 }
 
-void add_state(CLI::App& apikey, Common& common, const char* name, const char* state,
-               const char* help) {
+void add_state_verb(CLI::App& apikey, Common& common, const char* name, const char* state,
+                    const char* help) {
   const auto arguments = std::make_shared<ApiKeyArguments>();
   CLI::App* verb = apikey.add_subcommand(name, help);
   verb->add_option("ID", arguments->id, "The key's id")->required();
@@ -250,16 +244,17 @@ void add_apikey_commands(CLI::App& app, Common& common) {
   apikey->require_subcommand(1);
   add_create(*apikey, common);
   CLI::App* listed = apikey->add_subcommand("list", "List the API keys, verified");
-  listed->callback([&common] { common.run = [&common] { list(common); }; });
+  listed->callback([&common] { common.run = [&common] { list_apikeys(common); }; });
   const auto arguments = std::make_shared<ApiKeyArguments>();
   CLI::App* shown = apikey->add_subcommand("show", "Show an API key, verified");
   shown->add_option("ID", arguments->id, "The key's id")->required();
-  shown->callback(
-      [&common, arguments] { common.run = [&common, arguments] { show(common, *arguments); }; });
-  add_state(*apikey, common, "disable", "disabled",
-            "Disable an API key for now; servers refuse it within 2 s");
-  add_state(*apikey, common, "enable", "active", "Enable a disabled API key again");
-  add_state(*apikey, common, "delete", "deleted", "Disable an API key for good");
+  shown->callback([&common, arguments] {
+    common.run = [&common, arguments] { show_apikey(common, *arguments); };
+  });
+  add_state_verb(*apikey, common, "disable", "disabled",
+                 "Disable an API key for now; servers refuse it within 2 s");
+  add_state_verb(*apikey, common, "enable", "active", "Enable a disabled API key again");
+  add_state_verb(*apikey, common, "delete", "deleted", "Disable an API key for good");
   add_rotate(*apikey, common);
 }
 

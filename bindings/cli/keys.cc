@@ -37,13 +37,7 @@ void save(const Common& common, const pts::Keyring& keys, const KeyArguments& ar
   }
 }
 
-std::string joined(const nlohmann::json& texts) {
-  std::string out;
-  for (const auto& text : texts) out += (out.empty() ? "" : ",") + text.get<std::string>();
-  return out;
-}
-
-void show(const Common& common, const KeyArguments& arguments) {
+void show_keyring(const Common& common, const KeyArguments& arguments) {
   const std::string text = common.open_keys(arguments.file).describe();
   if (common.json) {
     std::cout << text << '\n';
@@ -54,7 +48,7 @@ void show(const Common& common, const KeyArguments& arguments) {
               << "  " << (key.value("private", false) ? "private" : "public") << "  "
               << key.value("use", "");
     if (key.contains("records"))
-      std::cout << "  signs " << joined(key["records"]) << " of " << joined(key["names"]);
+      std::cout << "  signs " << joined(key["records"], ",") << " of " << joined(key["names"], ",");
     std::cout << '\n';
   }
 }
@@ -73,15 +67,15 @@ pts::Keyring trusting(const Common& common, const KeyArguments& arguments) {
   for (const auto& key : nlohmann::json::parse(own.describe()))
     known.insert(key.at("kid").get<std::string>());
   const pts::Bytes text = own.export_keys();
-  std::string joined(text.view());
-  joined.erase(joined.rfind(']'));
+  std::string set_text(text.view());
+  set_text.erase(set_text.rfind(']'));
   for (const std::string& other : arguments.others) {
     const pts::Bytes signers = common.open_keys(other).split("verifier").export_keys();
     const auto set = nlohmann::json::parse(signers.view());
     for (const auto& key : set.at("keys"))
-      if (known.insert(key.at("kid").get<std::string>()).second) joined += "," + key.dump();
+      if (known.insert(key.at("kid").get<std::string>()).second) set_text += "," + key.dump();
   }
-  return pts::Keyring::parse(joined + "]}");
+  return pts::Keyring::parse(set_text + "]}");
 }
 
 }  // namespace
@@ -132,8 +126,9 @@ void add_key_commands(CLI::App& app, Common& common) {
   });
   CLI::App* list = keys->add_subcommand("show", "List a keyring's keys; prints no secret");
   list->add_option("FILE", arguments->file, "Keyring file")->required();
-  list->callback(
-      [&common, arguments] { common.run = [&common, arguments] { show(common, *arguments); }; });
+  list->callback([&common, arguments] {
+    common.run = [&common, arguments] { show_keyring(common, *arguments); };
+  });
 }
 
 }  // namespace cli

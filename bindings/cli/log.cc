@@ -31,7 +31,7 @@ std::string line_of(const ordered_json& record) {
   return line + (reason.empty() ? "" : "  " + reason);
 }
 
-void show(const Common& common, const LogArguments& arguments) {
+void show_log(const Common& common, const LogArguments& arguments) {
   const std::string text =
       common.open_store().log(common.open_keys(), arguments.first, arguments.limit, common.call());
   if (common.json) {
@@ -41,7 +41,7 @@ void show(const Common& common, const LogArguments& arguments) {
   for (const auto& record : ordered_json::parse(text)) std::cout << line_of(record) << '\n';
 }
 
-void verify(const Common& common, const LogArguments& arguments) {
+void verify_log(const Common& common, const LogArguments& arguments) {
   auto checks = ordered_json::array();
   const auto on_check = [&](const char* check, pts_status status, const char* detail) {
     checks.push_back({{"check", check}, {"status", pts_status_name(status)}, {"detail", detail}});
@@ -114,15 +114,17 @@ void add_log(CLI::App& app, Common& common) {
       ->check(CLI::PositiveNumber);
   show_verb->add_option("--limit", arguments->limit, "At most so many (0 = all)")
       ->check(CLI::NonNegativeNumber);
-  show_verb->callback(
-      [&common, arguments] { common.run = [&common, arguments] { show(common, *arguments); }; });
+  show_verb->callback([&common, arguments] {
+    common.run = [&common, arguments] { show_log(common, *arguments); };
+  });
   CLI::App* verify_verb = log->add_subcommand(
       "verify", "Find removed, altered and reordered records, and changes that don't agree");
   verify_verb->add_option(
       "--head", arguments->head,
       "SEQUENCE:DIGEST that the log must lead past, as this command printed it");
-  verify_verb->callback(
-      [&common, arguments] { common.run = [&common, arguments] { verify(common, *arguments); }; });
+  verify_verb->callback([&common, arguments] {
+    common.run = [&common, arguments] { verify_log(common, *arguments); };
+  });
 }
 
 void add_state(CLI::App& app, Common& common) {

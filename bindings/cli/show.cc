@@ -43,12 +43,6 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-std::string joined(const ordered_json& texts, const char* separator) {
-  std::string out;
-  for (const auto& text : texts) out += (out.empty() ? "" : separator) + text.get<std::string>();
-  return out;
-}
-
 std::string labels_of(const ordered_json& entry) {
   std::string out;
   if (!entry.contains("labels")) return out;
@@ -113,7 +107,7 @@ std::string spec_text(const ordered_json& spec) {
   return out + (spec.value("optional", false) ? " (optional)" : "");
 }
 
-void show(const Common& common, const ShowArguments& arguments) {
+void show_version(const Common& common, const ShowArguments& arguments) {
   const pts::Store store = common.open_store();
   const pts::Keyring keys = common.open_keys();
   if (arguments.example) {
@@ -151,7 +145,7 @@ void show(const Common& common, const ShowArguments& arguments) {
   table.print(std::cout);
 }
 
-void verify(const Common& common, const ShowArguments& arguments) {
+void verify_version(const Common& common, const ShowArguments& arguments) {
   auto checks = ordered_json::array();
   ProgressBar bar("verifying " + arguments.reference, common.show_progress());
   const auto on_check = [&](const char* check, pts_status status, const char* detail) {
@@ -201,14 +195,16 @@ void add_show_commands(CLI::App& app, Common& common) {
   show_verb->add_option("REF", arguments->reference, "NAME, NAME/7 or NAME@alias")->required();
   show_verb->add_flag("--example", arguments->example, "Print a ready infer request body instead");
   arguments->expected.add_to(*show_verb);
-  show_verb->callback(
-      [&common, arguments] { common.run = [&common, arguments] { show(common, *arguments); }; });
+  show_verb->callback([&common, arguments] {
+    common.run = [&common, arguments] { show_version(common, *arguments); };
+  });
   CLI::App* verify_verb =
       app.add_subcommand("verify", "Verify everything that is stored about a version");
   verify_verb->add_option("REF", arguments->reference, "NAME, NAME/7 or NAME@alias")->required();
   arguments->expected.add_to(*verify_verb);
-  verify_verb->callback(
-      [&common, arguments] { common.run = [&common, arguments] { verify(common, *arguments); }; });
+  verify_verb->callback([&common, arguments] {
+    common.run = [&common, arguments] { verify_version(common, *arguments); };
+  });
   CLI::App* version =
       app.add_subcommand("version", "Versions of this library and what it was built with");
   version->callback([&common] {

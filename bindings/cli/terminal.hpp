@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace cli {
 
@@ -28,6 +29,8 @@ class ProgressBar {
 
 // "1.2 MB": decimal units, three digits at the most.
 std::string human_size(std::uint64_t bytes);
+
+std::string joined(const std::vector<std::string>& texts, const char* separator);
 
 // Reads a passphrase from the terminal without showing it.
 std::string ask_passphrase(const std::string& prompt);

@@ -60,6 +60,26 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   endif()
 endif()
 
+# Headers are most of what a file costs to compile (torch, nlohmann/json, CLI11), so that a folder
+# compiled as one file costs little more than its dearest. tests/unity.py checks what that asks for:
+# no name in two unnamed namespaces of a folder.
+function(ptsecure_unity target)
+  if(NOT PTSECURE_UNITY)
+    return()
+  endif()
+  get_target_property(sources ${target} SOURCES)
+  foreach(source IN LISTS sources)
+    cmake_path(GET source PARENT_PATH folder)
+    cmake_path(RELATIVE_PATH folder BASE_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}" OUTPUT_VARIABLE group)
+    string(MAKE_C_IDENTIFIER "${group}" group)
+    set_property(SOURCE "${source}" PROPERTY UNITY_GROUP ${group})
+  endforeach()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  # What is hidden from one file by another is seen, and what only a unit's main file should have.
+  target_compile_options(${target} PRIVATE -Wno-shadow
+                         $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+endfunction()
+
 function(ptsecure_compile_options target)
   target_compile_options(${target} PRIVATE ${ptsecure_warnings}
                          $<$<BOOL:${PTSECURE_WERROR}>:-Werror> -fstack-protector-strong)

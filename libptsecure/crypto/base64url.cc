@@ -76,7 +76,7 @@ int decode_to(std::string_view in, std::uint8_t* out) {
   return wrong;
 }
 
-[[noreturn]] void refuse() {
+[[noreturn]] void refuse_text() {
   throw Error(Status::corrupt,
               "expected base64url text without padding, found something else: the text is damaged "
               "or was written in another encoding");
@@ -84,9 +84,9 @@ int decode_to(std::string_view in, std::uint8_t* out) {
 
 template <typename Buffer>
 Buffer decode(std::string_view text) {
-  if (text.size() % 4 == 1) refuse();
+  if (text.size() % 4 == 1) refuse_text();
   Buffer out(base64url_decoded_size(text.size()));
-  if (decode_to(text, out.data()) < 0) refuse();
+  if (decode_to(text, out.data()) < 0) refuse_text();
   return out;
 }
 

@@ -13,8 +13,7 @@ namespace ptsecure::jose {
 namespace {
 
 constexpr std::size_t kMaxHeader = 16 * 1024;
-constexpr std::size_t kMaxText = 1024;
-constexpr int kMaxDepth = 8;
+constexpr std::size_t kMaxMember = 1024;
 
 constexpr std::array kForbidden{"crit", "b64", "jku", "jwk", "x5u", "x5c"};
 constexpr std::array kTexts{"alg", "enc", "zip", "kid", "typ", "cty"};
@@ -65,7 +64,7 @@ std::string text_member(const nlohmann::json& header, const char* name) {
   if (found == header.end()) return {};
   if (!found->is_string()) malformed(std::string("header member \"") + name + "\" is no string");
   const auto& text = found->get_ref<const std::string&>();
-  if (text.empty() || text.size() > kMaxText || has_control(text)) {
+  if (text.empty() || text.size() > kMaxMember || has_control(text)) {
     malformed(std::string("header member \"") + name +
               "\" is empty, too long or holds control characters");
   }

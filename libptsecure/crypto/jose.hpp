@@ -13,6 +13,9 @@
 // What JWS and JWE have in common; inside crypto/ only.
 namespace ptsecure::jose {
 
+// How deep the JSON of a header or a message may nest.
+inline constexpr int kMaxDepth = 8;
+
 [[noreturn]] void malformed(const std::string& why);
 
 // Cuts a compact serialisation at its dots; there must be exactly N parts.

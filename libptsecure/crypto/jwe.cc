@@ -9,6 +9,11 @@
 
 namespace ptsecure {
 
+void jwe::unsupported(const char* member, const char* hint) {
+  throw Error(Status::unsupported,
+              std::string("the JWE's ") + member + " is not one of those accepted here" + hint);
+}
+
 namespace {
 
 using jwe::ContentAlg;
@@ -24,11 +29,6 @@ constexpr const char* kWriteEnc = "A256GCM";
 
 enum class Source { key_document, foreign, passphrase };
 
-[[noreturn]] void unsupported(const char* member) {
-  throw Error(Status::unsupported,
-              std::string("the JWE's ") + member + " is not one of those accepted here");
-}
-
 struct Algs {
   const KeyAlg& key;
   const ContentAlg& content;
@@ -42,12 +42,12 @@ Algs allowed_algs(const nlohmann::json& header, Source source) {
   const bool by_passphrase = key != nullptr && key->wrapping == Wrapping::pbes2;
   if (key == nullptr || by_passphrase != (source == Source::passphrase) ||
       (source == Source::key_document && !key->in_key_document)) {
-    unsupported("alg");
+    jwe::unsupported("alg");
   }
   const ContentAlg* content = jwe::find_content_alg(enc_name);
-  if (content == nullptr) unsupported("enc");
+  if (content == nullptr) jwe::unsupported("enc");
   const std::string zip = jose::text_member(header, "zip");
-  if (!zip.empty() && (zip != "DEF" || source == Source::key_document)) unsupported("zip");
+  if (!zip.empty() && (zip != "DEF" || source == Source::key_document)) jwe::unsupported("zip");
   return {*key, *content};
 }
 

@@ -51,7 +51,7 @@ bool update(EVP_CIPHER_CTX* ctx, std::uint8_t* out, ByteView in) {
          EVP_CipherUpdate(ctx, out, &written, in.data(), static_cast<int>(in.size())) == 1;
 }
 
-EvpCipherCtx start(const EVP_CIPHER* cipher, ByteView key, ByteView iv, bool encrypt) {
+EvpCipherCtx start_cipher(const EVP_CIPHER* cipher, ByteView key, ByteView iv, bool encrypt) {
   EvpCipherCtx ctx(EVP_CIPHER_CTX_new());
   openssl_must(ctx && EVP_CipherInit_ex2(ctx.get(), cipher, key.data(), iv.data(), encrypt ? 1 : 0,
                                          nullptr) == 1,
@@ -75,7 +75,7 @@ std::optional<SecretBytes> decrypt_cbc(const ContentAlg& alg, ByteView cek, Byte
       jose::hmac(alg.digest, cek.first(half), {associated_data, iv, ciphertext, length});
   if (!equal_constant_time(ByteView(mac).first(alg.tag_size), tag)) return std::nullopt;
 
-  const EvpCipherCtx ctx = start(cbc_cipher(half), cek.last(half), iv, false);
+  const EvpCipherCtx ctx = start_cipher(cbc_cipher(half), cek.last(half), iv, false);
   SecretBytes padded(ciphertext.size() + kBlock);
   int written = 0;
   int last = 0;
@@ -94,7 +94,7 @@ Sealed encrypt_gcm(ByteView key, ByteView associated_data, ByteView plaintext) {
   OpensslErrors errors;
   Sealed out{Bytes(kGcmIvSize), Bytes(plaintext.size()), Bytes(kGcmTagSize)};
   random_bytes(out.iv);
-  const EvpCipherCtx ctx = start(gcm_cipher(key.size()), key, out.iv, true);
+  const EvpCipherCtx ctx = start_cipher(gcm_cipher(key.size()), key, out.iv, true);
   std::uint8_t none[kBlock];
   int written = 0;
   openssl_must(
@@ -112,7 +112,7 @@ std::optional<SecretBytes> decrypt_gcm(ByteView key, ByteView iv, ByteView assoc
   if (iv.size() != kGcmIvSize || tag.size() != kGcmTagSize || !fits_int(ciphertext.size())) {
     return std::nullopt;
   }
-  const EvpCipherCtx ctx = start(gcm_cipher(key.size()), key, iv, false);
+  const EvpCipherCtx ctx = start_cipher(gcm_cipher(key.size()), key, iv, false);
   SecretBytes out(ciphertext.size());
   std::uint8_t none[kBlock];
   int written = 0;
@@ -149,12 +149,12 @@ ContentStream::ContentStream(const ContentAlg& alg, ByteView cek, ByteView iv,
     jose::malformed("its iv, ciphertext or tag has a size that its enc doesn't allow");
   }
   if (!cbc) {
-    cipher_ = start(gcm_cipher(cek.size()), cek, iv, false);
+    cipher_ = start_cipher(gcm_cipher(cek.size()), cek, iv, false);
     openssl_must(jwe::update(cipher_.get(), nullptr, associated_data), "AES-GCM");
     return;
   }
   const std::size_t half = alg.key_size / 2;
-  cipher_ = start(cbc_cipher(half), cek.last(half), iv, false);
+  cipher_ = start_cipher(cbc_cipher(half), cek.last(half), iv, false);
   mac_ = jose::hmac_start(alg.digest, cek.first(half));
   openssl_must(EVP_MAC_update(mac_.get(), associated_data.data(), associated_data.size()) == 1 &&
                    EVP_MAC_update(mac_.get(), iv.data(), iv.size()) == 1,

@@ -37,6 +37,9 @@ struct ContentAlg {
 const KeyAlg* find_key_alg(std::string_view name) noexcept;
 const ContentAlg* find_content_alg(std::string_view name) noexcept;
 
+// The header's `member` names an algorithm that isn't on the list.
+[[noreturn]] void unsupported(const char* member, const char* hint = "");
+
 // jwe_parse.cc ------------------------------------------------------------------------------------
 
 struct Recipient {

@@ -15,7 +15,6 @@ using jose::malformed;
 using nlohmann::json;
 
 constexpr std::size_t kMaxRecipients = 32;
-constexpr int kMaxDepth = 8;
 
 constexpr std::array kMembers{"protected", "unprotected", "header", "encrypted_key", "iv",
                               "aad",       "ciphertext",  "tag",    "recipients"};
@@ -86,7 +85,7 @@ Recipient recipient_of(const json& object, const json& shared) {
 }
 
 Message parse_json(std::string_view text) {
-  const json object = parse_strict_json(text, kMaxDepth);
+  const json object = parse_strict_json(text, jose::kMaxDepth);
   if (!object.is_object()) malformed("it is no JSON object");
   check_members(object);
   const std::string_view encoded = text_in(object, "protected");

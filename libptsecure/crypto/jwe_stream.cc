@@ -26,7 +26,6 @@ constexpr std::size_t kMaxRest = std::size_t{1} << 20;
 constexpr std::size_t kMaxCompactHead = 128 * 1024;
 constexpr std::size_t kMaxCompactTail = 256;
 constexpr std::uint32_t kMaxP2c = 1000000;
-constexpr int kMaxDepth = 8;
 constexpr std::string_view kSpace = " \t\r\n";
 
 // Where the ciphertext's base64url stands in the text.
@@ -116,15 +115,10 @@ class LongStringCutter {
               "the encrypted object does not open: it is damaged, or was made for another key");
 }
 
-[[noreturn]] void unsupported(const char* member, const char* hint = "") {
-  throw Error(Status::unsupported,
-              std::string("the JWE's ") + member + " is not one of those accepted here" + hint);
-}
-
 const ContentAlg& content_alg(const nlohmann::json& header) {
-  if (!jose::text_member(header, "zip").empty()) unsupported("zip", "; write it uncompressed");
+  if (!jose::text_member(header, "zip").empty()) jwe::unsupported("zip", "; write it uncompressed");
   const ContentAlg* content = jwe::find_content_alg(jose::text_member(header, "enc"));
-  if (content == nullptr) unsupported("enc");
+  if (content == nullptr) jwe::unsupported("enc");
   return *content;
 }
 
@@ -132,7 +126,7 @@ const ContentAlg& content_alg(const nlohmann::json& header) {
 std::optional<SecretBytes> content_key(const Recipient& recipient, const ContentAlg& content,
                                        const Jwk& key) {
   const KeyAlg* alg = jwe::find_key_alg(jose::text_member(recipient.header, "alg"));
-  if (alg == nullptr) unsupported("alg");
+  if (alg == nullptr) jwe::unsupported("alg");
   if (alg->wrapping != Wrapping::pbes2) {
     jwe::require_key(*alg, content, key, false);
     return jwe::unwrap_cek(*alg, content, recipient, {&key, {}, 0});
@@ -190,7 +184,7 @@ struct JweStream::State {
     std::string rest = cutter.finish();
     in_text = cutter.cut();
     if (in_text) {
-      const auto object = parse_strict_json(rest, kMaxDepth);
+      const auto object = parse_strict_json(rest, jose::kMaxDepth);
       if (!object.is_object() || object.value("ciphertext", nlohmann::json()) != replacement) {
         jose::malformed("a string beside its ciphertext is longer than 64 KiB");
       }

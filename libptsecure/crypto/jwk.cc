@@ -22,10 +22,6 @@ constexpr std::size_t kMaxText = 1024;
 constexpr std::array kMaterial{"crv", "x", "y",  "d",  "n",  "e",  "k",
                                "p",   "q", "dp", "dq", "qi", "oth"};
 
-[[noreturn]] void refuse(const std::string& why) {
-  throw Error(Status::corrupt, "the JWK is refused: " + why);
-}
-
 bool is_material(std::string_view name) {
   return std::find(kMaterial.begin(), kMaterial.end(), name) != kMaterial.end();
 }
@@ -54,7 +50,7 @@ nlohmann::json to_plain(const SecretJson& from) {
 }
 
 const SecretString& text_of(const SecretJson& value, std::string_view name) {
-  if (!value.is_string()) refuse(std::string(name) + " must be a string");
+  if (!value.is_string()) refuse_jwk(std::string(name) + " must be a string");
   return value.get_ref<const SecretString&>();
 }
 
@@ -97,7 +93,7 @@ void build_oct(Jwk::Impl& key) {
   const ByteView bytes = key.secret.view();
   if (bytes.empty() || bytes.size() > kMaxOctSize ||
       std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; })) {
-    refuse("a symmetric key has 1 to 1024 bytes that are not all zero");
+    refuse_jwk("a symmetric key has 1 to 1024 bytes that are not all zero");
   }
   key.bits = bytes.size() * 8;
 }
@@ -123,12 +119,12 @@ void take_material(Jwk::Impl& key, const Shape& shape, const SecretJson& json) {
     const std::string plain = to_std(name);
     if (is_material(plain) && !contains(shape.public_names, plain) &&
         !contains(shape.private_names, plain)) {
-      refuse("member " + plain + " doesn't belong to a key of this type");
+      refuse_jwk("member " + plain + " doesn't belong to a key of this type");
     }
   }
   for (const char* name : shape.public_names) {
     const auto found = json.find(name);
-    if (found == json.end()) refuse("member " + std::string(name) + " is missing");
+    if (found == json.end()) refuse_jwk("member " + std::string(name) + " is missing");
     key.public_members.emplace_back(name, to_std(text_of(*found, name)));
   }
   for (const char* name : shape.private_names) {
@@ -139,16 +135,16 @@ void take_material(Jwk::Impl& key, const Shape& shape, const SecretJson& json) {
   key.is_private = !key.private_members.empty();
   if (key.private_members.size() != shape.private_names.size() &&
       (key.is_private || key.type == KeyType::oct)) {
-    refuse("some of its private members are missing");
+    refuse_jwk("some of its private members are missing");
   }
   if (key.type == KeyType::ec || key.type == KeyType::okp) key.curve = key.public_member("crv");
 }
 
 std::string short_text(const nlohmann::json& value, const char* name) {
-  if (!value.is_string()) refuse(std::string(name) + " must be a string");
+  if (!value.is_string()) refuse_jwk(std::string(name) + " must be a string");
   const auto& text = value.get_ref<const std::string&>();
   if (text.empty() || text.size() > kMaxText || has_control(text)) {
-    refuse(std::string(name) + " is empty, too long or holds control characters");
+    refuse_jwk(std::string(name) + " is empty, too long or holds control characters");
   }
   return text;
 }
@@ -165,12 +161,12 @@ void set_member(Jwk::Impl& key, const std::string& name, const nlohmann::json& v
   } else if (name == "use") {
     key.use = text();
   } else if (name == "key_ops") {
-    if (!value.is_null() && !value.is_array()) refuse("key_ops must be an array of strings");
+    if (!value.is_null() && !value.is_array()) refuse_jwk("key_ops must be an array of strings");
     key.key_ops.clear();
     for (const auto& op : value) {
       key.key_ops.push_back(short_text(op, "key_ops"));
       if (std::count(key.key_ops.begin(), key.key_ops.end(), key.key_ops.back()) != 1) {
-        refuse("key_ops names an operation twice");
+        refuse_jwk("key_ops names an operation twice");
       }
     }
   } else if (value.is_null()) {
@@ -217,6 +213,10 @@ std::vector<std::string> public_ops(const std::vector<std::string>& ops) {
 
 }  // namespace
 
+void refuse_jwk(const std::string& why) {
+  throw Error(Status::corrupt, "the JWK is refused: " + why);
+}
+
 Jwk::Impl::Impl(const Impl& other)
     : type(other.type),
       curve(other.curve),
@@ -244,12 +244,12 @@ const std::string& Jwk::Impl::public_member(std::string_view name) const {
 }
 
 Jwk Jwk::parse(std::string_view json) {
-  if (json.size() > kMaxJwkText) refuse("it is longer than 64 KiB");
+  if (json.size() > kMaxJwkText) refuse_jwk("it is longer than 64 KiB");
   return from_json(parse_secret_json(json));
 }
 
 Jwk Jwk::from_json(const SecretJson& json) {
-  if (!json.is_object()) refuse("it is no JSON object");
+  if (!json.is_object()) refuse_jwk("it is no JSON object");
   const auto named = [&](const char* name) -> std::string {
     const auto found = json.find(name);
     return found == json.end() ? std::string() : to_std(text_of(*found, name));
@@ -260,7 +260,7 @@ Jwk Jwk::from_json(const SecretJson& json) {
   for (const auto& [name, value] : json.items()) {
     const std::string plain = to_std(name);
     if (plain == "kty" || is_material(plain)) continue;
-    if (value.is_null()) refuse("member " + plain + " is null");
+    if (value.is_null()) refuse_jwk("member " + plain + " is null");
     set_member(*key, plain, to_plain(value));
   }
   build(*key);

@@ -48,6 +48,8 @@ struct CurveInfo {
 // nullptr for curves that aren't supported.
 const CurveInfo* find_curve(std::string_view name) noexcept;
 
+[[noreturn]] void refuse_jwk(const std::string& why);
+
 // jwk_keys.cc: these fill pkey and bits from the members, and check that the key is sound.
 void build_ec(Jwk::Impl& key);
 void build_ed25519(Jwk::Impl& key);

@@ -17,15 +17,11 @@ constexpr std::size_t kEd25519Size = 32;
 constexpr std::size_t kMinRsaBits = 2048;
 constexpr std::size_t kMaxRsaBits = 8192;
 
-[[noreturn]] void refuse(const std::string& why) {
-  throw Error(Status::corrupt, "the JWK is refused: " + why);
-}
-
 SecretBytes exact_bytes(const char* name, std::string_view text, std::size_t size) {
   SecretBytes bytes = base64url_decode_secret(text);
   if (bytes.size() != size) {
-    refuse(std::string(name) + " must have " + std::to_string(size) + " bytes, found " +
-           std::to_string(bytes.size()));
+    refuse_jwk(std::string(name) + " must have " + std::to_string(size) + " bytes, found " +
+               std::to_string(bytes.size()));
   }
   return bytes;
 }
@@ -34,7 +30,7 @@ std::string_view private_member(const Jwk::Impl& key, std::string_view name) {
   for (const auto& [member, value] : key.private_members) {
     if (name == member) return value;
   }
-  refuse("the private member " + std::string(name) + " is missing");
+  refuse_jwk("the private member " + std::string(name) + " is missing");
 }
 
 Bignum to_bignum(ByteView bytes) {
@@ -100,18 +96,19 @@ bool has_roca_fingerprint(const BIGNUM* n) {
 void check_rsa_public(const BIGNUM* n, const BIGNUM* e) {
   const auto bits = static_cast<std::size_t>(BN_num_bits(n));
   if (bits < kMinRsaBits || bits > kMaxRsaBits || !BN_is_odd(n)) {
-    refuse("an RSA modulus must be odd and of 2048 to 8192 bits, found " + std::to_string(bits));
+    refuse_jwk("an RSA modulus must be odd and of 2048 to 8192 bits, found " +
+               std::to_string(bits));
   }
   if (BN_num_bits(e) < 2 || BN_num_bits(e) > 64 || !BN_is_odd(e)) {
-    refuse("an RSA exponent must be odd, at least 3 and at most of 64 bits");
+    refuse_jwk("an RSA exponent must be odd, at least 3 and at most of 64 bits");
   }
-  if (has_roca_fingerprint(n)) refuse("the RSA key is of a weak generator (CVE-2017-15361)");
+  if (has_roca_fingerprint(n)) refuse_jwk("the RSA key is of a weak generator (CVE-2017-15361)");
 }
 
 Bignum rsa_number(const char* name, std::string_view text) {
   const SecretBytes bytes = base64url_decode_secret(text);
   if (bytes.empty() || bytes.data()[0] == 0 || bytes.size() > kMaxRsaBits / 8) {
-    refuse(std::string(name) + " is empty, too long or starts with a zero byte");
+    refuse_jwk(std::string(name) + " is empty, too long or starts with a zero byte");
   }
   return to_bignum(bytes.view());
 }
@@ -149,8 +146,8 @@ void build_ec(Jwk::Impl& key) {
   }
   key.pkey = from_params("EC", builder.get(), key.is_private);
   if (!key.pkey || !sound(key.pkey.get(), key.is_private)) {
-    refuse("it is not a point of the curve " + key.curve +
-           ", or its private and public parts don't match");
+    refuse_jwk("it is not a point of the curve " + key.curve +
+               ", or its private and public parts don't match");
   }
 }
 
@@ -158,7 +155,7 @@ void build_ed25519(Jwk::Impl& key) {
   OpensslErrors errors;
   key.bits = 256;
   const SecretBytes x = exact_bytes("x", key.public_member("x"), kEd25519Size);
-  if (of_small_order(x.view())) refuse("the Ed25519 point is of small order or not reduced");
+  if (of_small_order(x.view())) refuse_jwk("the Ed25519 point is of small order or not reduced");
   if (!key.is_private) {
     key.pkey.reset(EVP_PKEY_new_raw_public_key_ex(nullptr, "ED25519", nullptr, x.data(), x.size()));
     openssl_must(key.pkey != nullptr, "Ed25519");
@@ -171,7 +168,7 @@ void build_ed25519(Jwk::Impl& key) {
   openssl_must(key.pkey && EVP_PKEY_get_raw_public_key(key.pkey.get(), derived.data(), &size) == 1,
                "Ed25519");
   if (!equal_constant_time(derived, x.view())) {
-    refuse("its private and public parts don't match");
+    refuse_jwk("its private and public parts don't match");
   }
 }
 
@@ -200,7 +197,7 @@ void build_rsa(Jwk::Impl& key) {
   }
   key.pkey = from_params("RSA", builder.get(), key.is_private);
   if (!key.pkey || !sound(key.pkey.get(), key.is_private)) {
-    refuse("the RSA numbers don't belong together");
+    refuse_jwk("the RSA numbers don't belong together");
   }
 }
 

@@ -14,7 +14,7 @@
 namespace ptsecure {
 namespace {
 
-constexpr std::size_t kPage = 256;
+constexpr std::size_t kAuditPage = 256;
 
 std::string log_record(std::uint64_t sequence) {
   return "log record " + std::to_string(sequence);
@@ -152,8 +152,8 @@ void Audit::read() {
   for (std::size_t at = 0; at < numbers.size();) {
     access_.cancel.check();
     skip_to(numbers[at]);
-    const auto page = access_.store.records(log_subject().chain, next, kPage, ReadConcern::majority,
-                                            access_.cancel);
+    const auto page = access_.store.records(log_subject().chain, next, kAuditPage,
+                                            ReadConcern::majority, access_.cancel);
     if (page.empty() || page.front().sequence != next) {  // removed since
       ++at;
       continue;
@@ -190,11 +190,12 @@ const Audit::Digests& Audit::chain(const ChainId& id) {
   const auto [found, fresh] = chains_.try_emplace(id);
   if (!fresh) return found->second;
   for (std::uint64_t next = 1;;) {
-    const auto page = access_.store.records(id, next, kPage, ReadConcern::majority, access_.cancel);
+    const auto page =
+        access_.store.records(id, next, kAuditPage, ReadConcern::majority, access_.cancel);
     for (const StoredRecord& stored : page) {
       found->second[stored.sequence] = sha256(as_bytes(stored.record));
     }
-    if (page.size() < kPage) return found->second;
+    if (page.size() < kAuditPage) return found->second;
     next = page.back().sequence + 1;
   }
 }

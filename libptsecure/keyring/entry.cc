@@ -18,13 +18,13 @@ std::string named(const Jwk& key) {
   return key.kid().empty() ? "a key without a kid" : "the key " + key.kid();
 }
 
-[[noreturn]] void refuse(Status status, const Jwk& key, const std::string& why) {
+[[noreturn]] void refuse_key(Status status, const Jwk& key, const std::string& why) {
   throw Error(status, named(key) + " can't be used: " + why);
 }
 
 Jwk with_kid(Jwk key) {
   if (key.kid().empty()) {
-    if (key.type() == KeyType::oct) refuse(Status::corrupt, key, "symmetric keys need a kid");
+    if (key.type() == KeyType::oct) refuse_key(Status::corrupt, key, "symmetric keys need a kid");
     return key.with_members({{"kid", key.thumbprint()}});
   }
   const std::string& kid = key.kid();
@@ -40,7 +40,8 @@ Jwk with_kid(Jwk key) {
 Use use_of(const Jwk& key) {
   if (key.use() == "sig") return Use::sign;
   if (key.use() == "enc") return Use::wrap;
-  if (!key.use().empty()) refuse(Status::unsupported, key, "its use must be \"sig\" or \"enc\"");
+  if (!key.use().empty())
+    refuse_key(Status::unsupported, key, "its use must be \"sig\" or \"enc\"");
   return key.extra().contains(kPolicyMember) || key.type() == KeyType::okp ? Use::sign : Use::wrap;
 }
 
@@ -48,8 +49,8 @@ void check_signing(const Jwk& key) {
   const std::string& alg = key.alg();
   if (key.type() == KeyType::okp && (alg.empty() || alg == "EdDSA" || alg == "Ed25519")) return;
   if (key.curve() == "P-256" && (alg.empty() || alg == "ES256")) return;
-  refuse(Status::unsupported, key,
-         "signing keys must be Ed25519 (alg EdDSA) or P-256 (alg ES256); make one with keygen");
+  refuse_key(Status::unsupported, key,
+             "signing keys must be Ed25519 (alg EdDSA) or P-256 (alg ES256); make one with keygen");
 }
 
 void check_wrapping(const Jwk& key) {
@@ -67,9 +68,10 @@ void check_wrapping(const Jwk& key) {
     case KeyType::okp:
       break;
   }
-  refuse(Status::unsupported, key,
-         "wrapping keys must be EC (alg ECDH-ES+A256KW), RSA (alg RSA-OAEP-256) or oct of 32 bytes "
-         "(alg A256KW); make one with keygen");
+  refuse_key(
+      Status::unsupported, key,
+      "wrapping keys must be EC (alg ECDH-ES+A256KW), RSA (alg RSA-OAEP-256) or oct of 32 bytes "
+      "(alg A256KW); make one with keygen");
 }
 
 }  // namespace

@@ -16,10 +16,6 @@ namespace {
 
 using nlohmann::json;
 
-[[noreturn]] void refuse(const std::string& what) {
-  throw Error(Status::invalid_input, what);
-}
-
 // The values of one input: one per row, or the only one.
 struct Column {
   std::vector<std::string_view> texts;
@@ -226,7 +222,7 @@ std::vector<std::int64_t> shape_of(std::string_view text) {
   return shape.extents;
 }
 
-std::string datatype_of(const ValueSpec& spec) {
+std::string v2_datatype(const ValueSpec& spec) {
   switch (spec.kind.value_or(ValueKind::tensor)) {
     case ValueKind::boolean:
       return "BOOL";
@@ -257,7 +253,7 @@ void append_input(std::string& out, const ValueSpec& spec, std::span<const std::
                   std::string_view data) {
   out += out.empty() ? "{\"inputs\":[{\"name\":" : ",{\"name\":";
   append_text(out, spec.name);
-  out += ",\"datatype\":\"" + datatype_of(spec) + "\",\"shape\":[";
+  out += ",\"datatype\":\"" + v2_datatype(spec) + "\",\"shape\":[";
   for (std::size_t i = 0; i < shape.size(); ++i) {
     out += (i > 0 ? "," : "") + std::to_string(shape[i]);
   }

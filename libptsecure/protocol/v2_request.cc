@@ -20,10 +20,6 @@ namespace {
 
 using nlohmann::json;
 
-[[noreturn]] void refuse(const std::string& what) {
-  throw Error(Status::invalid_input, what);
-}
-
 [[noreturn]] void over_limit(const std::string& what) {
   throw Error(Status::limit_exceeded, what);
 }

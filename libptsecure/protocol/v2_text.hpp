@@ -6,10 +6,15 @@
 #include <string>
 #include <string_view>
 
+#include "libptsecure/base/error.hpp"
 #include "libptsecure/value/value.hpp"
 
 // Internal to the readers of JSON requests and the writers of their answers.
 namespace ptsecure {
+
+[[noreturn]] inline void refuse(const std::string& what) {
+  throw Error(Status::invalid_input, what);
+}
 
 // The place in the text that the parser reads from. Shared with it, so that a handler can take a
 // piece of the text out of its way.

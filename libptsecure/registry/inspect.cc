@@ -71,10 +71,10 @@ bool mark_free(std::vector<ValueSpec>& once, const std::vector<ValueSpec>& twice
   for (std::size_t i = 0; i < once.size(); ++i) {
     if (once[i] == twice[i]) continue;
     if (!once[i].shape || !twice[i].shape || once[i].shape->empty()) return false;
-    ValueSpec expected = once[i];
+    ValueSpec& expected = marked[i];
     expected.shape->front() *= 2;
     if (!(expected == twice[i])) return false;
-    marked[i].shape->front() = -1;
+    expected.shape->front() = -1;
     any = true;
   }
   if (any) once = std::move(marked);

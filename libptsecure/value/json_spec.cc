@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-[[noreturn]] void refuse(const std::string& what) {
+[[noreturn]] void refuse_spec(const std::string& what) {
   throw Error(Status::corrupt, "the description of an input or output is damaged: " + what);
 }
 
@@ -23,7 +23,7 @@ const json* member(const json& object, const char* name) {
 }
 
 const std::string& text_of(const json& value, const char* name) {
-  if (!value.is_string()) refuse(std::string("`") + name + "` must be a string");
+  if (!value.is_string()) refuse_spec(std::string("`") + name + "` must be a string");
   return value.get_ref<const std::string&>();
 }
 
@@ -31,25 +31,25 @@ ValueKind kind_from_name(const std::string& name) {
   for (int i = 0; i <= static_cast<int>(ValueKind::dict); ++i) {
     if (name == kind_name(static_cast<ValueKind>(i))) return static_cast<ValueKind>(i);
   }
-  refuse("`" + printable_name(name) + "` is no kind of value");
+  refuse_spec("`" + printable_name(name) + "` is no kind of value");
 }
 
 DType dtype_of(const std::string& datatype) {
   const std::optional<DType> dtype = dtype_from_v2(datatype);
-  if (!dtype) refuse("`" + printable_name(datatype) + "` is no datatype");
+  if (!dtype) refuse_spec("`" + printable_name(datatype) + "` is no datatype");
   return *dtype;
 }
 
 std::vector<std::int64_t> shape_of(const json& value) {
-  if (!value.is_array()) refuse("`shape` must be an array");
-  if (value.size() > Dims::kMaxRank) refuse("`shape` must have at most 16 extents");
+  if (!value.is_array()) refuse_spec("`shape` must be an array");
+  if (value.size() > Dims::kMaxRank) refuse_spec("`shape` must have at most 16 extents");
   std::vector<std::int64_t> shape;
   for (const json& extent : value) {
     const bool fits = extent.is_number_integer() &&
                       !(extent.is_number_unsigned() &&
                         extent.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX));
     if (!fits || extent.get<std::int64_t>() < -1) {
-      refuse("extents in `shape` must be -1 or whole numbers from 0");
+      refuse_spec("extents in `shape` must be -1 or whole numbers from 0");
     }
     shape.push_back(extent.get<std::int64_t>());
   }
@@ -74,10 +74,10 @@ json specs_to_json(const std::vector<ValueSpec>& specs) {
 }
 
 ValueSpec spec_from_json(const json& object) {
-  if (!object.is_object()) refuse("it must be an object");
+  if (!object.is_object()) refuse_spec("it must be an object");
   ValueSpec spec;
   const json* name = member(object, "name");
-  if (name == nullptr) refuse("`name` is missing");
+  if (name == nullptr) refuse_spec("`name` is missing");
   spec.name = text_of(*name, "name");
   if (const json* kind = member(object, "kind")) {
     spec.kind = kind_from_name(text_of(*kind, "kind"));
@@ -87,17 +87,17 @@ ValueSpec spec_from_json(const json& object) {
   }
   if (const json* shape = member(object, "shape")) spec.shape = shape_of(*shape);
   if ((spec.dtype || spec.shape) && spec.kind && *spec.kind != ValueKind::tensor) {
-    refuse("only tensors have `datatype` and `shape`");
+    refuse_spec("only tensors have `datatype` and `shape`");
   }
   if (const json* optional = member(object, "optional")) {
-    if (!optional->is_boolean()) refuse("`optional` must be true or false");
+    if (!optional->is_boolean()) refuse_spec("`optional` must be true or false");
     spec.optional = optional->get<bool>();
   }
   return spec;
 }
 
 std::vector<ValueSpec> specs_from_json(const json& array) {
-  if (!array.is_array()) refuse("inputs and outputs must be an array");
+  if (!array.is_array()) refuse_spec("inputs and outputs must be an array");
   std::vector<ValueSpec> specs;
   specs.reserve(array.size());
   for (const json& object : array) specs.push_back(spec_from_json(object));

@@ -22,7 +22,7 @@ struct NpyDType {
   std::string_view descr;
 };
 
-constexpr std::array<NpyDType, 14> kDTypes = {{
+constexpr std::array<NpyDType, 14> kNpyDTypes = {{
     {DType::boolean, "|b1"},
     {DType::uint8, "|u1"},
     {DType::uint16, "<u2"},
@@ -56,7 +56,7 @@ DType dtype_from_descr(std::string_view descr) {
                 "numbers");
   }
   const bool order_known = !descr.empty() && std::string_view("<|=>").find(descr[0]) < 4;
-  for (const NpyDType& entry : kDTypes) {
+  for (const NpyDType& entry : kNpyDTypes) {
     if (order_known && entry.descr.substr(1) == type) return entry.dtype;
   }
   throw Error(Status::unsupported, "the .npy file's element type `" + printable_name(descr) +
@@ -244,10 +244,10 @@ Tensor read_npy(ByteView file) {
 }
 
 Bytes write_npy(const Tensor& tensor) {
-  const auto* entry = std::find_if(kDTypes.begin(), kDTypes.end(), [&](const NpyDType& candidate) {
-    return candidate.dtype == tensor.dtype;
-  });
-  if (entry == kDTypes.end()) {
+  const auto* entry =
+      std::find_if(kNpyDTypes.begin(), kNpyDTypes.end(),
+                   [&](const NpyDType& candidate) { return candidate.dtype == tensor.dtype; });
+  if (entry == kNpyDTypes.end()) {
     throw Error(Status::unsupported, std::string("NumPy has no ") + dtype_name(tensor.dtype) +
                                          ": convert the tensor before writing a .npy file");
   }

@@ -30,7 +30,7 @@ std::string number_of(std::size_t count, const char* noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
-[[noreturn]] void refuse(const std::vector<ValueSpec>& inputs, const std::string& found) {
+[[noreturn]] void refuse_inputs(const std::vector<ValueSpec>& inputs, const std::string& found) {
   throw Error(Status::invalid_input, found + ", but the model takes " + describe(inputs));
 }
 
@@ -59,8 +59,8 @@ using Slots = std::vector<const Value*>;
 Slots fill_slots(const std::vector<ValueSpec>& inputs, std::span<const Value> positional,
                  std::span<const NamedValue> named) {
   if (positional.size() > inputs.size()) {
-    refuse(inputs, number_of(positional.size(), "input") +
-                       (positional.size() == 1 ? " was given" : " were given"));
+    refuse_inputs(inputs, number_of(positional.size(), "input") +
+                              (positional.size() == 1 ? " was given" : " were given"));
   }
   Slots slots(inputs.size());
   std::transform(positional.begin(), positional.end(), slots.begin(),
@@ -69,10 +69,11 @@ Slots fill_slots(const std::vector<ValueSpec>& inputs, std::span<const Value> po
     const auto spec = std::find_if(inputs.begin(), inputs.end(),
                                    [&](const ValueSpec& input) { return input.name == name; });
     if (spec == inputs.end()) {
-      refuse(inputs, "an input `" + printable_name(name) + "` was given");
+      refuse_inputs(inputs, "an input `" + printable_name(name) + "` was given");
     }
     const Value*& slot = slots[static_cast<std::size_t>(spec - inputs.begin())];
-    if (slot != nullptr) refuse(inputs, "input `" + printable_name(name) + "` was given twice");
+    if (slot != nullptr)
+      refuse_inputs(inputs, "input `" + printable_name(name) + "` was given twice");
     slot = &value;
   }
   return slots;
@@ -104,11 +105,12 @@ std::vector<Value> bind_inputs(const std::vector<ValueSpec>& inputs,
   for (std::size_t i = 0; i < count; ++i) {
     const ValueSpec& spec = inputs[i];
     if (slots[i] == nullptr && !spec.optional) {
-      refuse(inputs, "input `" + printable_name(spec.name) + "` was not given");
+      refuse_inputs(inputs, "input `" + printable_name(spec.name) + "` was not given");
     }
     Value value = slots[i] != nullptr ? *slots[i] : Value();
     if (!fits(spec, value) && !convert(spec, value)) {
-      refuse(inputs, "input `" + printable_name(spec.name) + "` was given as " + describe(value));
+      refuse_inputs(inputs,
+                    "input `" + printable_name(spec.name) + "` was given as " + describe(value));
     }
     bound.push_back(std::move(value));
   }

@@ -491,6 +491,14 @@ at::Device at_device(Device device) {
   return {at::kCUDA, static_cast<c10::DeviceIndex>(device.index)};
 }
 
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text;
+  for (const std::int64_t extent : shape) {
+    text += (text.empty() ? "" : ",") + std::to_string(extent);
+  }
+  return "[" + text + "]";
+}
+
 std::optional<ValueKind> kind_of(const c10::Type& type) {
   switch (type.kind()) {
     case c10::TypeKind::TensorType:

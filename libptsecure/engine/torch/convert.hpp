@@ -50,5 +50,7 @@ Value give_value(c10::IValue&& result, const GiveOptions& options);
 at::ScalarType scalar_type(DType dtype);
 std::optional<DType> dtype_of(at::ScalarType type);
 at::Device at_device(Device device);
+// "[1,3,224]"
+std::string shape_text(at::IntArrayRef shape);
 
 }  // namespace ptsecure::torch_plugin

@@ -17,7 +17,7 @@ constexpr const char* kLibrary = "libmongoc-1.0.so.0";
 std::once_flag g_opening;
 std::atomic<bool> g_open{false};
 
-[[noreturn]] void fail() {
+[[noreturn]] void fail_to_open() {
   const char* reason = dlerror();
   throw Error(Status::unsupported, "a MongoDB store needs libmongoc " MONGOC_VERSION_S
                                    " or newer, which could not be opened (" +
@@ -27,10 +27,10 @@ std::atomic<bool> g_open{false};
 
 void open_once() {
   void* library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) fail();
+  if (library == nullptr) fail_to_open();
   const auto find = [library](const char* name) {
     void* symbol = dlsym(library, name);
-    if (symbol == nullptr) fail();
+    if (symbol == nullptr) fail_to_open();
     return symbol;
   };
 #define PTSECURE_FIND(name) name.set(find(#name));

@@ -18,6 +18,7 @@
 #include "libptsecure/base/error.hpp"
 #include "libptsecure/engine/torch/convert.hpp"
 #include "libptsecure/engine/torch/errors.hpp"
+#include "libptsecure/engine/torch/files/invalid.hpp"
 #include "libptsecure/engine/torch/files/pickle_globals.hpp"
 #include "libptsecure/engine/torch/files/read_adapter.hpp"
 #include "libptsecure/engine/torch/files/safetensors.hpp"
@@ -26,10 +27,6 @@ namespace ptsecure::torch_plugin {
 namespace {
 
 using caffe2::serialize::PyTorchStreamReader;
-
-[[noreturn]] void invalid(const std::string& message) {
-  throw Error(Status::invalid_model, message);
-}
 
 // A record seen as a source of its own.
 class RecordSource final : public ByteSource {
@@ -240,21 +237,13 @@ void require_known(const NamedTensors& tensors, std::span<const ConstantRule> ru
   }
 }
 
-std::string text_of(at::IntArrayRef shape) {
-  std::string text;
-  for (const std::int64_t extent : shape) {
-    text += (text.empty() ? "" : ",") + std::to_string(extent);
-  }
-  return "[" + text + "]";
-}
-
-void require_fit(const at::Tensor& tensor, const ConstantRule& rule) {
+void require_rule(const at::Tensor& tensor, const ConstantRule& rule) {
   const bool fits = tensor.scalar_type() == scalar_type(rule.dtype) &&
                     tensor.sizes() == at::IntArrayRef(rule.shape);
   if (!fits) {
     invalid("the weight " + rule.fqn + " is " + at::toString(tensor.scalar_type()) +
-            text_of(tensor.sizes()) + ", but the program was compiled with " +
-            at::toString(scalar_type(rule.dtype)) + text_of(rule.shape));
+            shape_text(tensor.sizes()) + ", but the program was compiled with " +
+            at::toString(scalar_type(rule.dtype)) + shape_text(rule.shape));
   }
 }
 
@@ -375,7 +364,7 @@ AotiWeights AotiWeights::of_pickles(ByteSource& source, const Archive& archive,
     }
     at::Tensor tensor = at::empty({0}, whole.options());
     tensor.set_(whole.storage(), weight.offset, weight.shape, weight.strides);
-    require_fit(tensor, rule);
+    require_rule(tensor, rule);
     tensors.push_back(std::move(tensor));
   }
   return AotiWeights(std::move(tensors));
@@ -404,7 +393,7 @@ AotiWeights AotiWeights::of_checkpoint(ByteSource& source, std::span<const Const
     if (tensor == found.end()) {
       invalid("the weights have no " + rule.fqn + ", which the program was compiled with");
     }
-    require_fit(tensor->second, rule);
+    require_rule(tensor->second, rule);
     require_plain(rule);
     tensors.push_back(tensor->second);
   }

@@ -11,44 +11,45 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kMaxDepth = 64;
+constexpr int kMaxTreeDepth = 64;
 constexpr std::size_t kMaxNodes = 100'000;
 
-[[noreturn]] void invalid(const std::string& what) {
+[[noreturn]] void invalid_spec(const std::string& what) {
   throw Error(Status::invalid_model, "the call spec of the compiled model can't be read: " + what);
 }
 
-class Parser {
+class TreeParser {
  public:
   TreeNode parse(const std::string& text) {
     json spec;
     try {
       spec = json::parse(text);
     } catch (const json::exception&) {
-      invalid("it is not JSON");
+      invalid_spec("it is not JSON");
     }
     if (!spec.is_array() || spec.size() != 2 || spec[0] != 1) {
-      invalid("it isn't of the pytree protocol 1");
+      invalid_spec("it isn't of the pytree protocol 1");
     }
     return node(spec[1], 0);
   }
 
  private:
   TreeNode node(const json& spec, int depth) {
-    if (depth > kMaxDepth || ++nodes_ > kMaxNodes) invalid("its tree is too deep or too large");
+    if (depth > kMaxTreeDepth || ++nodes_ > kMaxNodes)
+      invalid_spec("its tree is too deep or too large");
     if (!spec.is_object() || !spec.contains("type") || !spec.contains("children_spec") ||
         !spec["children_spec"].is_array()) {
-      invalid("a node has no type or no children");
+      invalid_spec("a node has no type or no children");
     }
     TreeNode parsed;
     for (const json& child : spec["children_spec"]) {
       parsed.children.push_back(node(child, depth + 1));
     }
     if (spec["type"].is_null()) {
-      if (!parsed.children.empty()) invalid("a leaf has children");
+      if (!parsed.children.empty()) invalid_spec("a leaf has children");
       return parsed;
     }
-    if (!spec["type"].is_string()) invalid("the type of a node is no name");
+    if (!spec["type"].is_string()) invalid_spec("the type of a node is no name");
     parsed.type = type_named(spec["type"].get<std::string>());
     if (parsed.type == TreeNode::Type::dict) {
       parsed.keys = keys_of(spec.value("context", json()), parsed.children.size());
@@ -80,7 +81,7 @@ class Parser {
       context = json::parse(context.get<std::string>(), nullptr, /*allow_exceptions=*/false);
     }
     if (context.is_object()) context = context.value("dict_context", json());
-    if (!context.is_array() || context.size() != count) invalid("a dict has no keys");
+    if (!context.is_array() || context.size() != count) invalid_spec("a dict has no keys");
     std::vector<std::string> keys;
     for (const json& key : context) {
       if (!key.is_string()) {
@@ -110,7 +111,7 @@ ValueKind kind_of(TreeNode::Type type) {
   return ValueKind::tensor;
 }
 
-[[noreturn]] void reject(const std::string& where, const std::string& expected) {
+[[noreturn]] void reject_call(const std::string& where, const std::string& expected) {
   throw Error(
       Status::invalid_input,
       where + " must be " + expected + ", as the model was compiled for; what it was given is not");
@@ -123,7 +124,7 @@ class Flattener {
   void visit(const Value& value, const TreeNode& tree, const std::string& where) {
     switch (tree.type) {
       case TreeNode::Type::leaf:
-        if (!value.items().empty() || value.is(ValueKind::dict)) reject(where, "a tensor");
+        if (!value.items().empty() || value.is(ValueKind::dict)) reject_call(where, "a tensor");
         leaves_.push_back(&value);
         return;
       case TreeNode::Type::dict:
@@ -134,8 +135,8 @@ class Flattener {
     }
     const bool sequence = value.is(ValueKind::list) || value.is(ValueKind::tuple);
     if (!sequence || value.items().size() != tree.children.size()) {
-      reject(where, std::string("a ") + kind_name(kind_of(tree.type)) + " of " +
-                        std::to_string(tree.children.size()));
+      reject_call(where, std::string("a ") + kind_name(kind_of(tree.type)) + " of " +
+                             std::to_string(tree.children.size()));
     }
     for (std::size_t i = 0; i < tree.children.size(); ++i) {
       visit(value.items()[i], tree.children[i], where);
@@ -146,12 +147,12 @@ class Flattener {
   void visit_dict(const Value& value, const TreeNode& tree, const std::string& where) {
     const auto* dict = value.get_if<Dict>();
     if (dict == nullptr || dict->items.size() != tree.keys.size()) {
-      reject(where, "a dict of " + std::to_string(tree.keys.size()));
+      reject_call(where, "a dict of " + std::to_string(tree.keys.size()));
     }
     for (std::size_t i = 0; i < tree.keys.size(); ++i) {
       const auto found = std::find_if(dict->items.begin(), dict->items.end(),
                                       [&](const auto& item) { return item.first == tree.keys[i]; });
-      if (found == dict->items.end()) reject(where, "a dict with the key " + tree.keys[i]);
+      if (found == dict->items.end()) reject_call(where, "a dict with the key " + tree.keys[i]);
       visit(found->second, tree.children[i], where);
     }
   }
@@ -186,11 +187,11 @@ std::size_t TreeNode::leaves() const {
 
 CallSpec::CallSpec(const std::string& in_spec, const std::string& out_spec,
                    const std::vector<std::string>& names) {
-  TreeNode root = Parser().parse(in_spec);
+  TreeNode root = TreeParser().parse(in_spec);
   if (root.type != TreeNode::Type::tuple || root.children.size() != 2 ||
       root.children[0].type != TreeNode::Type::tuple ||
       root.children[1].type != TreeNode::Type::dict) {
-    invalid("its arguments are no (args, kwargs)");
+    invalid_spec("its arguments are no (args, kwargs)");
   }
   TreeNode& positional = root.children[0];
   for (std::size_t i = 0; i < positional.children.size(); ++i) {
@@ -202,7 +203,7 @@ CallSpec::CallSpec(const std::string& in_spec, const std::string& out_spec,
     arguments_.push_back({keyword.keys[i], std::move(keyword.children[i])});
   }
   for (const Argument& argument : arguments_) input_leaves_ += argument.tree.leaves();
-  output_ = Parser().parse(out_spec);
+  output_ = TreeParser().parse(out_spec);
 }
 
 std::vector<ValueSpec> CallSpec::inputs(bool leaves_are_tensors) const {

@@ -12,21 +12,13 @@
 namespace ptsecure::torch_plugin {
 namespace {
 
-std::string text_of(at::IntArrayRef shape) {
-  std::string text;
-  for (const std::int64_t extent : shape) {
-    text += (text.empty() ? "" : ",") + std::to_string(extent);
-  }
-  return "[" + text + "]";
-}
-
 [[noreturn]] void reject(const std::string& where, const at::Tensor& tensor,
                          const TensorRule& rule) {
   std::string expected = rule.dtype ? at::toString(scalar_type(*rule.dtype)) : "another datatype";
-  throw Error(Status::invalid_input, where + " must be " + expected + text_of(rule.shape) +
+  throw Error(Status::invalid_input, where + " must be " + expected + shape_text(rule.shape) +
                                          " (-1 = free), as the model was compiled for, but is " +
                                          at::toString(tensor.scalar_type()) +
-                                         text_of(tensor.sizes()));
+                                         shape_text(tensor.sizes()));
 }
 
 void require_fit(const std::string& where, const at::Tensor& tensor, const TensorRule& rule) {
@@ -99,7 +91,7 @@ void CompiledProgram::require_together(std::span<const at::Tensor> inputs) const
   if (!mismatch) return;
   const auto expected = mismatch->expected ? std::to_string(*mismatch->expected) : "another number";
   throw Error(Status::invalid_input, info_->input_names[mismatch->input] + " is " +
-                                         text_of(inputs[mismatch->input].sizes()) +
+                                         shape_text(inputs[mismatch->input].sizes()) +
                                          ", but with the other inputs of this "
                                          "call the compiled model takes " +
                                          expected + " in dimension " +

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/engine/torch/files/invalid.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {
@@ -17,10 +18,6 @@ namespace {
 using nlohmann::json;
 
 thread_local std::exception_ptr failure;
-
-[[noreturn]] void invalid(const std::string& message) {
-  throw Error(Status::invalid_model, message);
-}
 
 const json& member(const json& object, const char* name) {
   const auto found = object.find(name);

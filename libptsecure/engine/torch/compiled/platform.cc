@@ -82,7 +82,7 @@ std::string_view minor_of(std::string_view version) {
 }
 
 // The loader maps segments without asking how long the file is.
-void require_whole(std::string_view bytes, const Elf64_Ehdr& header) {
+void require_whole_elf(std::string_view bytes, const Elf64_Ehdr& header) {
   const std::uint64_t table = std::uint64_t{header.e_phnum} * sizeof(Elf64_Phdr);
   if (header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phoff > bytes.size() ||
       table > bytes.size() - header.e_phoff) {
@@ -170,7 +170,7 @@ void require_native_library(std::string_view bytes) {
                 "the compiled library of the package is for another processor than this " +
                     machine() + " machine" + std::string(kRecompile));
   }
-  require_whole(bytes, header);
+  require_whole_elf(bytes, header);
 }
 
 }  // namespace ptsecure::torch_plugin

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/engine/torch/files/invalid.hpp"
 
 namespace ptsecure::torch_plugin {
 namespace {
@@ -13,10 +14,6 @@ using nlohmann::json;
 
 constexpr std::string_view kFolder = "data/aotinductor/";
 constexpr std::size_t kMaxModels = 64;
-
-[[noreturn]] void invalid(const std::string& message) {
-  throw Error(Status::invalid_model, message);
-}
 
 // Records are never written anywhere, but a name that points out of the package is no honest one.
 void require_plain_names(const Archive& archive) {

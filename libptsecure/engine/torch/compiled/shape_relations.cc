@@ -14,9 +14,9 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-class Parser {
+class RelationParser {
  public:
-  Parser(std::string_view text, std::vector<std::string>& symbols)
+  RelationParser(std::string_view text, std::vector<std::string>& symbols)
       : text_(text), symbols_(symbols) {}
 
   std::optional<std::vector<ExtentExpression::Step>> all() {
@@ -108,7 +108,7 @@ class Parser {
 
 std::optional<ExtentExpression> ExtentExpression::parse(std::string_view text,
                                                         std::vector<std::string>& symbols) {
-  auto steps = Parser(text, symbols).all();
+  auto steps = RelationParser(text, symbols).all();
   if (!steps) return std::nullopt;
   ExtentExpression expression;
   expression.steps_ = std::move(*steps);

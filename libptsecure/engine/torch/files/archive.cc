@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/engine/torch/files/invalid.hpp"
 #include "libptsecure/engine/torch/files/pickle_globals.hpp"
 
 namespace ptsecure::torch_plugin {
@@ -20,15 +21,11 @@ constexpr std::uint64_t kZip64EndRecordSize = 56;
 constexpr std::uint64_t kDirectoryEntrySize = 46;
 constexpr std::uint64_t kMaxTail = 16u << 20;
 constexpr std::uint64_t kMaxSmallRecord = 64u << 20;
-constexpr std::uint64_t kAlignment = 64;
+constexpr std::uint64_t kRecordAlignment = 64;
 // PyTorch doesn't compress records; one that somebody has compressed may not unpack to more than
 // this: tensors of noise hardly shrink, a bomb is a thousandfold.
 constexpr std::uint64_t kMaxExpansion = 16;
 constexpr std::uint64_t kFreeExpansion = 64u << 20;
-
-[[noreturn]] void invalid(const std::string& message) {
-  throw Error(Status::invalid_model, message);
-}
 
 template <class T>
 T load_le(std::string_view bytes, std::size_t at) {
@@ -215,7 +212,7 @@ void Archive::expect_layout(const Directory& directory) {
     for (const std::uint64_t descriptor : kDescriptorSizes) {
       if (end < descriptor + record.size) continue;
       const std::uint64_t begin = end - descriptor - record.size;
-      if (begin % kAlignment == 0 && begin >= least && begin - least <= 0xffff) {
+      if (begin % kRecordAlignment == 0 && begin >= least && begin - least <= 0xffff) {
         record.expected_data = begin;
         break;
       }

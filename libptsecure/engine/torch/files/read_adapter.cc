@@ -11,7 +11,6 @@
 namespace ptsecure::torch_plugin {
 namespace {
 
-constexpr std::size_t kHugePage = 2u << 20;
 // Smaller ones don't go into an arena: the allocator writes beside each of them, so that a good
 // part of the memory that libtorch makes for them would be touched after all.
 constexpr std::uint64_t kLargeTensor = 128u << 10;

@@ -17,7 +17,7 @@ using nlohmann::json;
 constexpr std::uint64_t kMaxHeader = 100'000'000;  // the format's own limit
 constexpr std::size_t kPrefix = 8;
 
-[[noreturn]] void invalid(const std::string& what) {
+[[noreturn]] void not_safetensors(const std::string& what) {
   throw Error(Status::invalid_model, "the weights are no safetensors file: " + what);
 }
 
@@ -48,12 +48,12 @@ json parse_header(const std::string& text) {
   std::vector<std::set<std::string>> names;
   const json::parser_callback_t no_duplicates = [&](int depth, json::parse_event_t event,
                                                     json& parsed) {
-    if (depth > 8) invalid("its header is nested too deep");
+    if (depth > 8) not_safetensors("its header is nested too deep");
     if (event == json::parse_event_t::object_start) names.emplace_back();
     if (event == json::parse_event_t::object_end) names.pop_back();
     if (event == json::parse_event_t::key &&
         !names.back().insert(parsed.get<std::string>()).second) {
-      invalid("its header names something twice");
+      not_safetensors("its header names something twice");
     }
     return true;
   };
@@ -62,11 +62,11 @@ json parse_header(const std::string& text) {
     if (header.is_object()) return header;
   } catch (const json::exception&) {
   }
-  invalid("its header is not a JSON object");
+  not_safetensors("its header is not a JSON object");
 }
 
 std::uint64_t unsigned_number(const json& value) {
-  if (!value.is_number_unsigned()) invalid("a shape or an offset is no whole number");
+  if (!value.is_number_unsigned()) not_safetensors("a shape or an offset is no whole number");
   return value.get<std::uint64_t>();
 }
 
@@ -77,29 +77,29 @@ SafetensorsEntry parse_entry(const std::string& name, const json& object, std::u
       !object.contains("shape") || !object["shape"].is_array() ||
       !object.contains("data_offsets") || !object["data_offsets"].is_array() ||
       object["data_offsets"].size() != 2) {
-    invalid("the entry" + of + " needs a dtype, a shape and two data_offsets");
+    not_safetensors("the entry" + of + " needs a dtype, a shape and two data_offsets");
   }
   SafetensorsEntry entry;
   entry.dtype = dtype_named(object["dtype"].get<std::string>());
   std::uint64_t elements = 1;
   if (object["shape"].size() > Dims::kMaxRank)
-    invalid("the shape" + of + " has too many dimensions");
+    not_safetensors("the shape" + of + " has too many dimensions");
   for (const json& extent : object["shape"]) {
     const std::uint64_t value = unsigned_number(extent);
     if (value > (std::uint64_t{1} << 62) || __builtin_mul_overflow(elements, value, &elements)) {
-      invalid("the shape" + of + " is too large");
+      not_safetensors("the shape" + of + " is too large");
     }
     entry.shape.push_back(static_cast<std::int64_t>(value));
   }
   const std::uint64_t begin = unsigned_number(object["data_offsets"][0]);
   const std::uint64_t end = unsigned_number(object["data_offsets"][1]);
-  if (begin > end || end > data_size) invalid("the data" + of + " lies outside of it");
+  if (begin > end || end > data_size) not_safetensors("the data" + of + " lies outside of it");
   entry.begin = data_begin + begin;
   entry.size = end - begin;
   std::uint64_t expected = 0;
   if (entry.dtype && (__builtin_mul_overflow(elements, dtype_size(*entry.dtype), &expected) ||
                       expected != entry.size)) {
-    invalid("the size of the data" + of + " is not that of its shape");
+    not_safetensors("the size of the data" + of + " is not that of its shape");
   }
   return entry;
 }
@@ -110,22 +110,22 @@ void require_no_gaps(const std::map<std::string, SafetensorsEntry>& entries, std
   for (const auto& [name, entry] : entries) ranges.emplace_back(entry.begin, entry.size);
   std::sort(ranges.begin(), ranges.end());
   for (const auto& [at, size] : ranges) {
-    if (at != begin) invalid("bytes of it belong to two tensors, or to none");
+    if (at != begin) not_safetensors("bytes of it belong to two tensors, or to none");
     begin += size;
   }
-  if (begin != end) invalid("it ends with bytes that belong to no tensor");
+  if (begin != end) not_safetensors("it ends with bytes that belong to no tensor");
 }
 
 }  // namespace
 
 std::map<std::string, SafetensorsEntry> read_safetensors(ByteSource& source) {
   std::array<unsigned char, kPrefix> prefix{};
-  if (source.size() < kPrefix) invalid("it is shorter than 8 bytes");
+  if (source.size() < kPrefix) not_safetensors("it is shorter than 8 bytes");
   source.read(0, prefix.data(), prefix.size());
   std::uint64_t length = 0;
   for (std::size_t i = kPrefix; i-- > 0;) length = length << 8 | prefix[i];
   if (length > kMaxHeader || length > source.size() - kPrefix) {
-    invalid("its header would be " + std::to_string(length) + " bytes long");
+    not_safetensors("its header would be " + std::to_string(length) + " bytes long");
   }
   std::string text(length, '\0');
   if (length != 0) source.read(kPrefix, text.data(), text.size());

@@ -7,6 +7,8 @@
 
 namespace ptsecure::torch_plugin {
 
+inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
 // One stretch of memory in huge pages for the large tensors of a module. Known before libtorch
 // knows its tensors, so that they can be decrypted while it still reads the program, and without
 // the small pages at both ends that each tensor has in memory of its own.
