@@ -11,7 +11,6 @@
 #include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/crypto/jose.hpp"
 #include "libptsecure/crypto/jwk_impl.hpp"
-#include "libptsecure/crypto/jws_internal.hpp"
 #include "libptsecure/crypto/openssl.hpp"
 
 namespace ptsecure {
@@ -47,10 +46,19 @@ constexpr std::array<SignatureAlg, 14> kAlgs{{
     {"HS512", Scheme::hmac, KeyType::oct, "", "SHA512", 64, false},
 }};
 
+// Of the 64 bytes that every signature of a record has.
+constexpr std::size_t kSignatureChars = 86;
+
 using EcdsaSig = std::unique_ptr<ECDSA_SIG, OpensslFree<ECDSA_SIG_free>>;
 
 [[noreturn]] void distrust(const std::string& why) {
   throw Error(Status::untrusted, "the signature is not accepted: " + why);
+}
+
+[[noreturn]] void refuse_signer() {
+  throw Error(Status::invalid_argument,
+              "signing needs a private Ed25519 or P-256 key that has a kid and is meant for "
+              "signatures");
 }
 
 const SignatureAlg* find_alg(std::string_view name) {
@@ -199,37 +207,47 @@ Bytes verify(const ParsedJws& jws, const Jwk& key, bool in_records) {
 
 }  // namespace
 
-Bytes jws_signature(std::string_view alg_name, const Jwk& key, ByteView input) {
-  const SignatureAlg* alg = find_alg(alg_name);
-  if (alg == nullptr || !alg->in_records || !fits(*alg, key) || !key.is_private()) {
-    throw Error(Status::invalid_argument, "this key can't sign with that algorithm");
-  }
-  return sign(*alg, key, input);
-}
-
-bool jws_signature_holds(std::string_view alg_name, const Jwk& key, ByteView input,
-                         ByteView signature) {
-  const SignatureAlg* alg = find_alg(alg_name);
-  return alg != nullptr && fits(*alg, key) && verify_signature(*alg, key, input, signature);
-}
-
-std::string jws_sign(ByteView payload, const Jwk& key, std::string_view typ) {
-  const bool can = key.is_private() && !key.kid().empty() && key_permits(key, "sig", {"sign"});
+std::string_view jws_alg(const Jwk& key) noexcept {
   const auto* alg = std::find_if(kAlgs.begin(), kAlgs.end(), [&](const SignatureAlg& candidate) {
     return candidate.in_records && fits(candidate, key);
   });
-  if (!can || alg == kAlgs.end()) {
-    throw Error(Status::invalid_argument,
-                "signing needs a private Ed25519 or P-256 key that has a kid and is meant for "
-                "signatures");
-  }
-  const nlohmann::ordered_json header{{"alg", alg->name}, {"kid", key.kid()}, {"typ", typ}};
+  return alg == kAlgs.end() ? std::string_view() : alg->name;
+}
+
+std::string jws_signing_input(ByteView payload, const Jwk& key, std::string_view typ) {
+  const std::string_view alg = jws_alg(key);
+  if (alg.empty() || key.kid().empty()) refuse_signer();
+  const nlohmann::ordered_json header{{"alg", alg}, {"kid", key.kid()}, {"typ", typ}};
   std::string out = base64url_encode(as_bytes(header.dump())) + '.' + base64url_encode(payload);
-  out += '.' + base64url_encode(jws_signature(alg->name, key, as_bytes(out)));
-  if (out.size() > kJwsMaxSize) {
+  if (out.size() + kSignatureChars + 1 > kJwsMaxSize) {
     throw Error(Status::limit_exceeded, "a signed record has at most 1 MiB");
   }
   return out;
+}
+
+Bytes jws_signature(std::string_view alg_name, const Jwk& key, ByteView signing_input) {
+  const SignatureAlg* alg = find_alg(alg_name);
+  if (alg == nullptr || !alg->in_records || !fits(*alg, key) || !key.is_private() ||
+      !key_permits(key, "sig", {"sign"})) {
+    refuse_signer();
+  }
+  return sign(*alg, key, signing_input);
+}
+
+bool jws_signature_holds(std::string_view alg_name, const Jwk& key, ByteView signing_input,
+                         ByteView signature) {
+  const SignatureAlg* alg = find_alg(alg_name);
+  return alg != nullptr && fits(*alg, key) && verify_signature(*alg, key, signing_input, signature);
+}
+
+std::string jws_compact(std::string signing_input, ByteView signature) {
+  return std::move(signing_input) + '.' + base64url_encode(signature);
+}
+
+std::string jws_sign(ByteView payload, const Jwk& key, std::string_view typ) {
+  std::string input = jws_signing_input(payload, key, typ);
+  const Bytes signature = jws_signature(jws_alg(key), key, as_bytes(input));
+  return jws_compact(std::move(input), signature);
 }
 
 JwsHeader jws_header(std::string_view compact) {

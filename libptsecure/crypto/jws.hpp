@@ -21,6 +21,19 @@ struct JwsHeader {
 // the key. Status::invalid_argument for a key that can't sign or has no kid.
 std::string jws_sign(ByteView payload, const Jwk& key, std::string_view typ);
 
+// Its steps, for a private key that lies elsewhere. The name that jws_sign writes as alg for such a
+// key, public or private; empty for one that can't sign records.
+std::string_view jws_alg(const Jwk& key) noexcept;
+// Header and payload: what is to be signed. `key` may be public; the errors are those of jws_sign.
+std::string jws_signing_input(ByteView payload, const Jwk& key, std::string_view typ);
+// The bare signature, 64 bytes for the algorithms of jws_sign: Ed25519's own, or of ES256 r and s
+// in a row. Status::invalid_argument for a key that can't sign so.
+Bytes jws_signature(std::string_view alg, const Jwk& key, ByteView signing_input);
+// Whether it holds, for all algorithms of jws_verify_any.
+bool jws_signature_holds(std::string_view alg, const Jwk& key, ByteView signing_input,
+                         ByteView signature);
+std::string jws_compact(std::string signing_input, ByteView signature);
+
 // What the text says about itself; nothing of it is verified. Status::corrupt when it is no JWS or
 // has a header that jws_verify would refuse.
 JwsHeader jws_header(std::string_view compact);

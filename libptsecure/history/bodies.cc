@@ -111,7 +111,10 @@ LogBody LogBody::from_record(const ChainRecord& record) {
 std::string wraps_to_json(const std::string& key_id, const std::vector<Wrap>& wraps) {
   ordered_json out{{"ptsecure", 1}, {"key_id", key_id}, {"recipients", ordered_json::array()}};
   for (const Wrap& wrap : wraps) {
-    out["recipients"].push_back(ordered_json{{"kid", wrap.kid}, {"jwe", wrap.jwe}});
+    ordered_json recipient{{"kid", wrap.kid}};
+    if (!wrap.is_jwe()) recipient["provider"] = wrap.provider;
+    recipient[wrap.is_jwe() ? "jwe" : "wrapped"] = wrap.wrapped;
+    out["recipients"].push_back(std::move(recipient));
   }
   return out.dump();
 }
@@ -125,8 +128,9 @@ std::vector<Wrap> wraps_from_json(std::string_view text, const std::string& key_
     }
     std::vector<Wrap> wraps;
     for (const json& recipient : in.at("recipients")) {
-      wraps.push_back(
-          {recipient.at("kid").get<std::string>(), recipient.at("jwe").get<std::string>()});
+      const std::string provider = recipient.value("provider", std::string());
+      wraps.push_back({recipient.at("kid").get<std::string>(), provider,
+                       recipient.at(provider.empty() ? "jwe" : "wrapped").get<std::string>()});
     }
     return wraps;
   } catch (const json::exception&) {

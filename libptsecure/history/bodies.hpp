@@ -40,7 +40,8 @@ struct KeyBody {
 
 const char* key_status_name(KeyStatus status) noexcept;
 
-// The text that put_wraps stores: {"ptsecure":1,"key_id":..,"recipients":[{"kid":..,"jwe":..}]}.
+// The text that put_wraps stores: {"ptsecure":1,"key_id":..,"recipients":[{"kid":..,"jwe":..}]}, or
+// of a recipient {"kid":..,"provider":..,"wrapped":..}.
 std::string wraps_to_json(const std::string& key_id, const std::vector<Wrap>& wraps);
 std::vector<Wrap> wraps_from_json(std::string_view text, const std::string& key_id);
 

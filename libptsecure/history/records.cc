@@ -323,7 +323,7 @@ SignedRecord Records::sign(const ChainSubject& subject, const std::optional<Chai
   const std::array<RecordKind, 2> signers = {kinds.kinds[kinds.count - 1], subject.kind};
   next.jws =
       keys_.sign(subject.kind, signers, subject.name_in_body ? name_in(record.body) : subject.name,
-                 as_bytes(encode_record(record)));
+                 as_bytes(encode_record(record)), cancel_);
   record.head.signer = jws_header(next.jws).kid;
   record.digest = sha256(as_bytes(next.jws));
   return next;

@@ -88,6 +88,8 @@ class Records {
   // the memory knows isn't looked at.
   std::vector<ChainRecord> after(const ChainSubject& subject,
                                  std::optional<RecordMark> known) const;
+  // The store's id, which every record carries; asked for once.
+  const std::string& store_id() const;
   // Signs the record after `previous` (as read by last(); nullopt = the first) and appends it.
   // Throws Status::conflict when somebody else was faster.
   ChainRecord append(const ChainSubject& subject, const std::optional<ChainRecord>& previous,
@@ -104,7 +106,6 @@ class Records {
   ChainRecord verify_or_mark(const ChainSubject& subject, const StoredRecord& stored) const;
 
  private:
-  const std::string& store_id() const;
   ChainRecord place(const ChainSubject& subject, const StoredRecord& stored, ByteView payload,
                     std::string signer) const;
   ChainRecord unsigned_record(const ChainSubject& subject, const StoredRecord& stored) const;

@@ -1,4 +1,4 @@
-#include "libptsecure/crypto/segment_aead.hpp"
+#include "libptsecure/crypto/digest.hpp"
 #include "libptsecure/registry/package_state.hpp"
 #include "libptsecure/registry/publish.hpp"
 
@@ -69,13 +69,7 @@ StoredProgram Registry::same_program(const Package& copied, const Keyring& keys,
                 reference_of(copied.manifest()) + " shares another program than " +
                     reference_of(base->manifest()) + " has; copy it with its own instead");
   }
-  StoredProgram program{theirs, base->state().unwrap(theirs, options.cancel)};
-  if (!equal_constant_time(key_commitment(program.dek.view()), theirs.key_commitment)) {
-    throw Error(Status::corrupt, "the wrapped key of the program of " +
-                                     reference_of(base->manifest()) +
-                                     " is another one than its manifest commits to");
-  }
-  return program;
+  return StoredProgram{theirs, base->state().unwrap(theirs, options.cancel)};
 }
 
 }  // namespace ptsecure

@@ -86,12 +86,9 @@ std::string readme(const Manifest& manifest, const PayloadEntry& payload, std::s
 void Package::export_to(const std::string& folder, const OpenOptions& options) const {
   const PayloadEntry& payload = manifest().own_payload();
   const KeyBody key = state_->cache.enabled(state_->access(options.cancel), payload);
-  const auto wraps = read_wraps(*state_->store, key, payload, options.cancel);
-  const SecretBytes dek = state_->keys.unwrap(wraps, payload.key_id);
-  if (!equal_constant_time(key_commitment(dek.view()), payload.key_commitment)) {
-    throw Error(Status::corrupt,
-                "the wrapped key is another one than the manifest commits to; nothing is exported");
-  }
+  auto wraps = read_wraps(*state_->store, key, payload, options.cancel);
+  (void)state_->unwrap(payload, wraps, options.cancel);
+  std::erase_if(wraps, [](const Wrap& wrap) { return !wrap.is_jwe(); });
   const fs::path root(folder);
   std::error_code failed;
   fs::create_directories(root, failed);
@@ -117,7 +114,7 @@ void Package::export_to(const std::string& folder, const OpenOptions& options) c
   write_file(root / "digests.bin", digests);
   write_file(root / "manifest.jws", as_bytes(state_->version.jws));
   for (std::size_t i = 0; i < wraps.size(); ++i) {
-    write_file(root / ("key-" + std::to_string(i + 1) + ".jwe"), as_bytes(wraps[i].jwe));
+    write_file(root / ("key-" + std::to_string(i + 1) + ".jwe"), as_bytes(wraps[i].wrapped));
   }
   write_file(root / "README.txt",
              as_bytes(readme(*state_->version.manifest, payload, wraps.size())));

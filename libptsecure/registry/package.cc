@@ -5,7 +5,12 @@ namespace ptsecure {
 
 SecretBytes Package::State::unwrap(const PayloadEntry& entry, const CancelToken& cancel) const {
   const KeyBody key = cache.enabled(access(cancel), entry);
-  return keys.unwrap(read_wraps(*store, key, entry, cancel), entry.key_id);
+  return unwrap(entry, read_wraps(*store, key, entry, cancel), cancel);
+}
+
+SecretBytes Package::State::unwrap(const PayloadEntry& entry, std::span<const Wrap> wraps,
+                                   const CancelToken& cancel) const {
+  return keys.unwrap(wraps, key_context(manifest().store_id, entry), entry.key_commitment, cancel);
 }
 
 OpenPayload Package::State::open_payload_of(const PayloadEntry& entry,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/registry/key_cache.hpp"
@@ -23,6 +24,9 @@ struct Package::State {
 
   // The content key of a payload of this version, if its status allows.
   SecretBytes unwrap(const PayloadEntry& entry, const CancelToken& cancel) const;
+  // The same from wrapped keys that were read; whoever reads them has looked at the status.
+  SecretBytes unwrap(const PayloadEntry& entry, std::span<const Wrap> wraps,
+                     const CancelToken& cancel) const;
   // A payload as it is stored, ready for open_payload().
   OpenPayload open_payload_of(const PayloadEntry& entry, const OpenOptions& options) const;
   // A payload's plaintext.

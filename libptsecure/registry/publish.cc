@@ -53,15 +53,18 @@ PayloadEntry seal(Store& store, ThreadPool& pool, const Reservation& reservation
 }
 
 void store_key(const Access& access, const PayloadEntry& entry, const SecretBytes& dek) {
-  const std::string wraps = wraps_to_json(entry.key_id, access.keys.wrap(dek.view(), entry.key_id));
+  const Records records = access.records();
+  const KeyContext context = key_context(records.store_id(), entry);
+  const std::string wraps =
+      wraps_to_json(entry.key_id, access.keys.wrap(dek.view(), context, access.cancel));
   access.store.put_wraps(entry.key_id, 1, wraps, access.cancel);
   const KeyBody body{.name = entry.sealed_name,
                      .version = entry.sealed_version,
                      .status = KeyStatus::enabled,
                      .wraps_sequence = 1,
                      .wraps = sha256(as_bytes(wraps))};
-  access.records().append(key_subject(entry.sealed_name, entry.key_id), std::nullopt,
-                          body.to_json(), "published");
+  records.append(key_subject(entry.sealed_name, entry.key_id), std::nullopt, body.to_json(),
+                 "published");
 }
 
 // A lost answer is asked for again: the commit is idempotent by its token.
@@ -129,7 +132,7 @@ struct SignedManifest {
 
 SignedManifest sign_manifest(const Access& access, const Manifest& manifest) {
   const std::string payload = manifest.to_json();
-  return {access.keys.sign(RecordKind::manifest, manifest.name, as_bytes(payload)),
+  return {access.keys.sign(RecordKind::manifest, manifest.name, as_bytes(payload), access.cancel),
           sha256(as_bytes(payload))};
 }
 

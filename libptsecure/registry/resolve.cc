@@ -223,6 +223,10 @@ std::vector<Wrap> read_wraps(Store& store, const KeyBody& key, const PayloadEntr
   return wraps_from_json(*text, payload.key_id);
 }
 
+KeyContext key_context(const std::string& store_id, const PayloadEntry& payload) {
+  return {store_id, payload.key_id, payload.sealed_name, payload.sealed_version};
+}
+
 std::unique_ptr<BlobReader> read_payload(Store& store, const PayloadEntry& payload,
                                          const CancelToken& cancel) {
   auto blob = store.read_blob({payload.sealed_name, payload.sealed_version, payload.role}, cancel);

@@ -56,6 +56,8 @@ void require_enabled(const KeyBody& key, const PayloadEntry& payload);
 // The wrapped keys that the key record vouches for.
 std::vector<Wrap> read_wraps(Store& store, const KeyBody& key, const PayloadEntry& payload,
                              const CancelToken& cancel);
+// What a provider is told of a payload's content key. The store is the one that the manifest names.
+KeyContext key_context(const std::string& store_id, const PayloadEntry& payload);
 // The payload's segment digests, checked against the manifest.
 Bytes read_digests(Store& store, const PayloadEntry& payload, const CancelToken& cancel);
 

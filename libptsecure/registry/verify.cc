@@ -80,7 +80,7 @@ class PayloadChecks {
     const auto wraps = read_wraps(*state_.store, key_, entry_, options_.cancel);
     const std::string recipients = std::to_string(wraps.size()) + " recipients, as signed";
     try {
-      dek_ = state_.keys.unwrap(wraps, entry_.key_id);
+      dek_ = state_.unwrap(entry_, wraps, options_.cancel);
     } catch (const Error& error) {
       if (error.status() != Status::no_key) throw;
       return recipients + "; this keyring opens none of them";

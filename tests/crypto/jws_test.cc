@@ -8,7 +8,6 @@
 #include "libptsecure/crypto/base64url.hpp"
 #include "libptsecure/crypto/jwe.hpp"
 #include "libptsecure/crypto/jwk.hpp"
-#include "libptsecure/crypto/jws_internal.hpp"
 #include "tests/crypto/expect_status.hpp"
 
 namespace ptsecure {
@@ -67,6 +66,45 @@ TEST_P(Jws, SignsAndVerifies) {
     EXPECT_EQ(as_text(jws_verify(each, key_, kTyp)), payload);
   }
   expect_accepted(sign_header(header().dump()));
+}
+
+// The steps of jws_sign, as for a key that lies elsewhere: only the bare signature needs it.
+TEST_P(Jws, StepByStep) {
+  const Jwk open = key_.public_part();
+  EXPECT_EQ(jws_alg(open), alg());
+  const std::string input = jws_signing_input(as_bytes(kPayload), open, kTyp);
+  EXPECT_EQ(input, jws_signing_input(as_bytes(kPayload), key_, kTyp));
+  const Bytes signature = jws_signature(alg(), key_, as_bytes(input));
+  EXPECT_EQ(signature.size(), 64U);
+  EXPECT_TRUE(jws_signature_holds(alg(), open, as_bytes(input), signature));
+  EXPECT_FALSE(jws_signature_holds(alg(), open, as_bytes(input + 'x'), signature));
+  expect_accepted(jws_compact(input, signature));
+
+  EXPECT_STATUS(invalid_argument, jws_signature(alg(), open, as_bytes(input)));
+  EXPECT_STATUS(invalid_argument,
+                jws_signature(alg() == "EdDSA" ? "ES256" : "EdDSA", key_, as_bytes(input)));
+  for (const json& members :
+       {json{{"use", "enc"}}, json{{"key_ops", {"verify"}}}, json{{"alg", "ES512"}}}) {
+    EXPECT_STATUS(invalid_argument,
+                  jws_signature(alg(), key_.with_members(members), as_bytes(input)));
+  }
+  EXPECT_STATUS(invalid_argument,
+                jws_signing_input(as_bytes(kPayload), open.with_members({{"kid", nullptr}}), kTyp));
+  EXPECT_EQ(jws_alg(Jwk::generate_oct(32)), "");
+  EXPECT_STATUS(invalid_argument,
+                jws_signing_input(as_bytes(kPayload), Jwk::generate_oct(32), kTyp));
+}
+
+// Told before anybody is asked to sign.
+TEST_P(Jws, ARecordHasAtMostOneMebibyte) {
+  const std::string empty = jws_sign({}, key_, kTyp);
+  const Bytes most((kJwsMaxSize - empty.size()) / 4 * 3, 'x');
+  const std::string longest = jws_sign(most, key_, kTyp);
+  EXPECT_GT(longest.size() + 4, kJwsMaxSize);
+  EXPECT_EQ(jws_verify(longest, key_, kTyp), most);
+  const Bytes more(most.size() + 3, 'x');
+  EXPECT_STATUS(limit_exceeded, jws_signing_input(more, key_.public_part(), kTyp));
+  EXPECT_STATUS(limit_exceeded, jws_sign(more, key_, kTyp));
 }
 
 TEST_P(Jws, EveryChangedCharacterIsFound) {

@@ -18,7 +18,6 @@
 #include "libptsecure/crypto/jwe_internal.hpp"
 #include "libptsecure/crypto/jwk.hpp"
 #include "libptsecure/crypto/jws.hpp"
-#include "libptsecure/crypto/jws_internal.hpp"
 #include "tests/crypto/expect_status.hpp"
 
 namespace ptsecure {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "libptsecure/base/error.hpp"
+#include "libptsecure/crypto/segment_aead.hpp"
 #include "libptsecure/keyring/keyring.hpp"
 
 namespace ptsecure {
@@ -28,6 +29,21 @@ inline std::string verify_text(const Keyring& keyring, RecordKind kind, std::str
                                std::string_view jws) {
   const Bytes payload = keyring.verify({&kind, 1}, name, jws);
   return std::string(as_text(payload));
+}
+
+inline KeyContext context_of(std::string_view key_id) {
+  return {"store-1", std::string(key_id), "digits", 3};
+}
+
+inline std::vector<Wrap> wrap(const Keyring& keyring, const SecretBytes& dek,
+                              std::string_view key_id) {
+  return keyring.wrap(dek.view(), context_of(key_id), {});
+}
+
+// As the content key `dek`, which the manifest commits to.
+inline SecretBytes unwrap(const Keyring& keyring, std::span<const Wrap> wraps,
+                          std::string_view key_id, const SecretBytes& dek) {
+  return keyring.unwrap(wraps, context_of(key_id), key_commitment(dek.view()), {});
 }
 
 // Runs `call` and expects an Error of that status whose message contains `part`.

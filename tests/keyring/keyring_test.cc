@@ -68,15 +68,15 @@ TEST(Keyring, RolesAreSeparate) {
     EXPECT_FALSE(publisher.can_sign(kind, "m"));
   }
 
-  const std::vector<Wrap> wraps = publisher.wrap(dek.view(), "id");
+  const std::vector<Wrap> wraps = wrap(publisher, dek, "id");
   for (const Keyring* ring : {&opener, &admin, &all}) {
-    const SecretBytes opened = ring->unwrap(wraps, "id");
+    const SecretBytes opened = unwrap(*ring, wraps, "id", dek);
     EXPECT_TRUE(std::equal(opened.data(), opened.data() + 32, dek.data()));
   }
   for (const Keyring* ring : {&publisher, &verifier}) {
-    expect_error(Status::no_key, wraps[0].kid, [&] { ring->unwrap(wraps, "id"); });
+    expect_error(Status::no_key, wraps[0].kid, [&] { unwrap(*ring, wraps, "id", dek); });
   }
-  expect_error(Status::no_key, "publisher's keyring", [&] { verifier.wrap(dek.view(), "id"); });
+  expect_error(Status::no_key, "publisher's keyring", [&] { wrap(verifier, dek, "id"); });
 
   const std::string jws = publisher.sign(RecordKind::manifest, "m", as_bytes("x"));
   for (const Keyring* ring : {&publisher, &opener, &verifier, &admin}) {
@@ -105,8 +105,8 @@ TEST(Keyring, SymmetricWrappingKeyBelongsToBothSides) {
   set["keys"][2] = json_of(Jwk::generate_oct(32).with_members({{"use", "enc"}}));
   const Keyring all = parse_set(set);
   const SecretBytes dek = SecretBytes::random(32);
-  const auto wraps = all.split(Role::publisher).wrap(dek.view(), "id");
-  const SecretBytes opened = all.split(Role::opener).unwrap(wraps, "id");
+  const auto wraps = wrap(all.split(Role::publisher), dek, "id");
+  const SecretBytes opened = unwrap(all.split(Role::opener), wraps, "id", dek);
   EXPECT_TRUE(std::equal(opened.data(), opened.data() + 32, dek.data()));
   EXPECT_EQ(set_of(all.public_part())["keys"].size(), 2U) << "left out";
   EXPECT_EQ(set_of(all.split(Role::verifier))["keys"].size(), 2U);
