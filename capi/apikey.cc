@@ -5,6 +5,7 @@
 
 #include "capi/calls.hpp"
 #include "capi/guard.hpp"
+#include "capi/json.hpp"
 #include "capi/options.hpp"
 #include "libptsecure/apikeys/checker.hpp"
 
@@ -66,7 +67,7 @@ ApiKeyState state_of(std::string_view name) {
 // Hands a new key out; *out_key and *out_record are NULL already.
 void hand_out(NewApiKey made, pts_bytes** out_key, char** out_record) {
   auto key = std::make_unique<pts_bytes>(std::move(made.key));
-  if (out_record != nullptr) *out_record = new_text(made.record);
+  if (out_record != nullptr) *out_record = new_json(to_json(made.info));
   *out_key = key.release();
 }
 
@@ -180,7 +181,8 @@ pts_status pts_store_list_apikeys(pts_store* self, const pts_keyring* keys, cons
                                   char** out, pts_error* error) {
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
-    return new_text(ApiKeys(registry.access(need(keys, "keys").ring, token_of(call))).list());
+    return new_json(
+        to_json(ApiKeys(registry.access(need(keys, "keys").ring, token_of(call))).list()));
   });
 }
 
@@ -188,8 +190,8 @@ pts_status pts_store_show_apikey(pts_store* self, const char* id, const pts_keyr
                                  const pts_call* call, char** out, pts_error* error) {
   return create(out, error, [&] {
     const ptsecure::Registry& registry = need(self, "self").registry;
-    return new_text(ApiKeys(registry.access(need(keys, "keys").ring, token_of(call)))
-                        .show(need_text(id, "id")));
+    return new_json(to_json(ApiKeys(registry.access(need(keys, "keys").ring, token_of(call)))
+                                .show(need_text(id, "id"))));
   });
 }
 
@@ -239,7 +241,7 @@ pts_status pts_apikeys_charge(pts_apikeys* self, const char* id, uint64_t bytes,
 }
 
 pts_status pts_apikeys_usage(const pts_apikeys* self, char** out, pts_error* error) {
-  return create(out, error, [&] { return new_text(need(self, "self").checker.usage()); });
+  return create(out, error, [&] { return new_json(to_json(need(self, "self").checker.usage())); });
 }
 
 void pts_apikeys_destroy(pts_apikeys** self) {

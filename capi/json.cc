@@ -1,11 +1,25 @@
 #include "capi/json.hpp"
 
 #include "capi/guard.hpp"
+#include "libptsecure/base/time.hpp"
 #include "libptsecure/crypto/base64url.hpp"
 
 namespace ptsecure::capi {
 
 using nlohmann::ordered_json;
+
+namespace {
+
+ordered_json time_or_null(std::int64_t time) {
+  return time == 0 ? ordered_json() : ordered_json(rfc3339(static_cast<std::time_t>(time)));
+}
+
+template <typename Number>
+ordered_json limit_or_null(Number limit) {
+  return limit == 0 ? ordered_json() : ordered_json(limit);
+}
+
+}  // namespace
 
 ordered_json to_json(const AliasInfo& alias) {
   const bool deleted = alias.version == 0;
@@ -73,6 +87,41 @@ ordered_json to_json(const LogEntry& entry) {
   out["signer_trusted"] = head.signer_trusted;
   out["record"] = base64url_encode(entry.record.digest);
   return out;
+}
+
+ordered_json to_json(const ApiKeyInfo& key) {
+  const ApiKeyGrant& grant = key.body.grant;
+  const double burst = grant.rate == 0 ? 0 : grant.burst_size();
+  return {{"id", key.id},
+          {"owner", grant.owner},
+          {"scopes", grant.scope_names()},
+          {"models", grant.models},
+          {"state", apikey_state_name(key.body.state)},
+          {"not_before", time_or_null(grant.not_before)},
+          {"expires", time_or_null(grant.expires)},
+          {"created", time_or_null(key.body.created)},
+          {"rate", limit_or_null(grant.rate)},
+          {"burst", limit_or_null(static_cast<std::uint64_t>(burst))},
+          {"bytes_rate", limit_or_null(grant.bytes_rate)},
+          {"old_secret_until", time_or_null(key.body.old_secret_until)},
+          {"sequence", key.head.sequence},
+          {"time", key.head.time},
+          {"reason", key.head.reason},
+          {"signer", key.head.signer}};
+}
+
+ordered_json to_json(const ListedApiKey& key) {
+  if (key.info) return to_json(*key.info);
+  return {{"id", key.id}, {"error", key.error}};
+}
+
+ordered_json to_json(const ApiKeyUsage& usage) {
+  return {{"id", usage.id},
+          {"owner", usage.owner},
+          {"last_used", time_or_null(usage.last_used)},
+          {"requests", usage.requests},
+          {"bytes", usage.bytes},
+          {"limited", usage.limited}};
 }
 
 char* new_json(const ordered_json& json) {

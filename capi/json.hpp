@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "libptsecure/apikeys/apikey.hpp"
+#include "libptsecure/apikeys/checker.hpp"
 #include "libptsecure/registry/registry.hpp"
 
 // The JSON that ptsecure.h promises, of the core's structs.
@@ -13,6 +15,9 @@ nlohmann::ordered_json to_json(const ModelEntry& model);
 nlohmann::ordered_json to_json(const VersionEntry& version);
 nlohmann::ordered_json to_json(const ShownVersion& shown);
 nlohmann::ordered_json to_json(const LogEntry& entry);
+nlohmann::ordered_json to_json(const ApiKeyInfo& key);
+nlohmann::ordered_json to_json(const ListedApiKey& key);
+nlohmann::ordered_json to_json(const ApiKeyUsage& usage);
 
 template <typename T>
 nlohmann::ordered_json to_json(const std::vector<T>& entries) {

@@ -78,13 +78,6 @@ std::int64_t time_from(const JsonMembers& in, const char* member) {
   return in.at(member).is_null() ? 0 : static_cast<std::int64_t>(in.number(member, 0, kLastSecond));
 }
 
-ordered_json scope_names(unsigned scopes) {
-  ordered_json names = ordered_json::array();
-  if ((scopes & static_cast<unsigned>(ApiKeyScope::infer)) != 0) names.push_back("infer");
-  if ((scopes & static_cast<unsigned>(ApiKeyScope::admin)) != 0) names.push_back("admin");
-  return names;
-}
-
 unsigned scopes_from(const JsonMembers& in) {
   unsigned scopes = 0;
   for (const std::string& name : in.texts("scopes")) {
@@ -103,38 +96,6 @@ ApiKeyState state_from(const JsonMembers& in) {
   const auto state = std::find(kStates.begin(), kStates.end(), in.text("state"));
   if (state == kStates.end()) in.refuse("its state is unknown; a newer ptsecure may know it");
   return static_cast<ApiKeyState>(state - kStates.begin());
-}
-
-// --- JSON for people and scripts ---
-
-ordered_json shown_time(std::int64_t time) {
-  return time == 0 ? ordered_json(nullptr) : ordered_json(rfc3339(static_cast<std::time_t>(time)));
-}
-
-template <class Number>
-ordered_json shown_limit(Number limit) {
-  return limit == 0 ? ordered_json(nullptr) : ordered_json(limit);
-}
-
-ordered_json shown(const std::string& id, const ApiKeyBody& body, const RecordHead& head) {
-  const ApiKeyGrant& grant = body.grant;
-  return {
-      {"id", id},
-      {"owner", grant.owner},
-      {"scopes", scope_names(grant.scopes)},
-      {"models", grant.models},
-      {"state", apikey_state_name(body.state)},
-      {"not_before", shown_time(grant.not_before)},
-      {"expires", shown_time(grant.expires)},
-      {"created", shown_time(body.created)},
-      {"rate", shown_limit(grant.rate)},
-      {"burst", shown_limit(static_cast<std::uint64_t>(grant.rate == 0 ? 0 : grant.burst_size()))},
-      {"bytes_rate", shown_limit(grant.bytes_rate)},
-      {"old_secret_until", shown_time(body.old_secret_until)},
-      {"sequence", head.sequence},
-      {"time", head.time},
-      {"reason", head.reason},
-      {"signer", head.signer}};
 }
 
 }  // namespace
@@ -175,6 +136,13 @@ bool ApiKeyGrant::covers_all() const noexcept {
   return std::find(models.begin(), models.end(), "*") != models.end();
 }
 
+std::vector<std::string> ApiKeyGrant::scope_names() const {
+  std::vector<std::string> names;
+  if (has_scope(ApiKeyScope::infer)) names.emplace_back("infer");
+  if (has_scope(ApiKeyScope::admin)) names.emplace_back("admin");
+  return names;
+}
+
 double ApiKeyGrant::burst_size() const noexcept {
   return burst != 0 ? burst : std::max(1.0, std::ceil(rate));
 }
@@ -206,7 +174,7 @@ void ApiKeyGrant::check() const {
 
 std::string ApiKeyBody::to_json() const {
   ordered_json out = {{"owner", grant.owner},
-                      {"scopes", scope_names(grant.scopes)},
+                      {"scopes", grant.scope_names()},
                       {"models", grant.models},
                       {"state", apikey_state_name(state)},
                       {"digest", base64url_encode(digest.bytes())},
@@ -276,13 +244,13 @@ ApiKeys::Known ApiKeys::read(const std::string& id) const {
   return {std::move(chain.back()), std::move(body)};
 }
 
-std::string ApiKeys::append(const std::string& id, const std::optional<ChainRecord>& last,
-                            const ApiKeyBody& body, const std::string& reason) const {
+ApiKeyInfo ApiKeys::append(const std::string& id, const std::optional<ChainRecord>& last,
+                           ApiKeyBody body, const std::string& reason) const {
   LogBody change;
   change.what = kLogApiKey;
-  const ChainRecord record =
+  ChainRecord record =
       append_logged(access_, apikey_subject(id), last, body.to_json(), reason, change);
-  return shown(id, body, record.head).dump(-1, ' ', false, json::error_handler_t::replace);
+  return {id, std::move(body), std::move(record.head)};
 }
 
 NewApiKey ApiKeys::create(const ApiKeyGrant& grant, const std::string& reason) const {
@@ -301,8 +269,8 @@ NewApiKey ApiKeys::create(const ApiKeyGrant& grant, const std::string& reason) c
   for (int attempt = 1;; ++attempt) {
     const std::string id = random_hex(kIdSize / 2);
     try {
-      std::string record = append(id, std::nullopt, body, reason);
-      return {key_text(id, secret), std::move(record)};
+      ApiKeyInfo info = append(id, std::nullopt, body, reason);
+      return {key_text(id, secret), std::move(info)};
     } catch (const Error& error) {
       if (error.status() != Status::conflict || attempt == kIdTries) throw;  // the id is taken
     }
@@ -324,8 +292,8 @@ NewApiKey ApiKeys::rotate(const std::string& id, std::uint64_t grace_seconds,
   body.old_secret_until = grace_seconds == 0 ? 0 : now + static_cast<std::int64_t>(grace_seconds);
   const SecretBytes secret = SecretBytes::random(kSecretBytes);
   body.digest = digest_of(secret);
-  std::string record = append(id, known.last, body, reason);
-  return {key_text(id, secret), std::move(record)};
+  ApiKeyInfo info = append(id, known.last, std::move(body), reason);
+  return {key_text(id, secret), std::move(info)};
 }
 
 void ApiKeys::set_state(const std::string& id, ApiKeyState state, const std::string& reason) const {
@@ -338,27 +306,25 @@ void ApiKeys::set_state(const std::string& id, ApiKeyState state, const std::str
   append(id, known.last, known.body, reason);
 }
 
-std::string ApiKeys::show(const std::string& id) const {
-  const Known known = read(id);
-  return shown(id, known.body, known.last.head)
-      .dump(-1, ' ', false, json::error_handler_t::replace);
+ApiKeyInfo ApiKeys::show(const std::string& id) const {
+  Known known = read(id);
+  return {id, std::move(known.body), std::move(known.last.head)};
 }
 
-std::string ApiKeys::list() const {
-  ordered_json list = ordered_json::array();
+std::vector<ListedApiKey> ApiKeys::list() const {
+  std::vector<ListedApiKey> keys;
   for (const std::string& id : access_.store.chains({"apikey"}, access_.cancel)) {
     try {
-      const Known known = read(id);
-      list.push_back(shown(id, known.body, known.last.head));
+      keys.push_back({.id = id, .info = show(id), .error = {}});
     } catch (const Error& error) {
       const bool about_it = error.status() == Status::untrusted ||
                             error.status() == Status::corrupt ||
                             error.status() == Status::invalid_argument;
       if (!about_it) throw;
-      list.push_back({{"id", id}, {"error", error.what()}});
+      keys.push_back({.id = id, .info = std::nullopt, .error = error.what()});
     }
   }
-  return list.dump(-1, ' ', false, json::error_handler_t::replace);
+  return keys;
 }
 
 }  // namespace ptsecure

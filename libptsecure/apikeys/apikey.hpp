@@ -64,6 +64,7 @@ struct ApiKeyGrant {
   bool has_scope(ApiKeyScope scope) const noexcept {
     return (scopes & static_cast<unsigned>(scope)) != 0;
   }
+  std::vector<std::string> scope_names() const;
   bool covers(std::string_view model) const noexcept;
   bool covers_all() const noexcept;
   double burst_size() const noexcept;
@@ -89,9 +90,22 @@ struct ApiKeyBody {
 // Signing keys are trusted for API keys only with the name pattern "*": a key reaches over models.
 ChainSubject apikey_subject(const std::string& id);
 
+// What the records of a key come to.
+struct ApiKeyInfo {
+  std::string id;
+  ApiKeyBody body;
+  RecordHead head;  // of the last record
+};
+
 struct NewApiKey {
-  SecretString key;    // the text for the client; exists nowhere else
-  std::string record;  // JSON, as ApiKeys::show gives it
+  SecretString key;  // the text for the client; exists nowhere else
+  ApiKeyInfo info;
+};
+
+struct ListedApiKey {
+  std::string id;
+  std::optional<ApiKeyInfo> info;  // nullopt where `error` says what is wrong with its records
+  std::string error;
 };
 
 // Making and changing API keys, by an operator's keyring.
@@ -103,15 +117,14 @@ class ApiKeys {
   NewApiKey rotate(const std::string& id, std::uint64_t grace_seconds,
                    const std::string& reason) const;
   void set_state(const std::string& id, ApiKeyState state, const std::string& reason) const;
-  // JSON, see pts_store_show_apikey and pts_store_list_apikeys.
-  std::string show(const std::string& id) const;
-  std::string list() const;
+  ApiKeyInfo show(const std::string& id) const;
+  std::vector<ListedApiKey> list() const;
 
  private:
   struct Known;
   Known read(const std::string& id) const;
-  std::string append(const std::string& id, const std::optional<ChainRecord>& last,
-                     const ApiKeyBody& body, const std::string& reason) const;
+  ApiKeyInfo append(const std::string& id, const std::optional<ChainRecord>& last, ApiKeyBody body,
+                    const std::string& reason) const;
 
   Access access_;
 };

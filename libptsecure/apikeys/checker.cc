@@ -8,7 +8,6 @@
 #include <ctime>
 #include <map>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <thread>
@@ -343,21 +342,19 @@ struct ApiKeyChecker::State {
     if (found->second.bytes) found->second.bytes->take(static_cast<double>(bytes));
   }
 
-  std::string usage() const {
-    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  std::vector<ApiKeyUsage> usage() const {
+    std::vector<ApiKeyUsage> list;
     const std::lock_guard lock(mutex);
     for (const auto& [id, entry] : entries) {
       if (entry.last_used == 0 && entry.limited_count == 0) continue;
-      list.push_back(
-          {{"id", id},
-           {"owner", entry.body.grant.owner},
-           {"last_used", entry.last_used == 0 ? nlohmann::ordered_json(nullptr)
-                                              : nlohmann::ordered_json(rfc3339(entry.last_used))},
-           {"requests", entry.request_count},
-           {"bytes", entry.byte_count},
-           {"limited", entry.limited_count}});
+      list.push_back({.id = id,
+                      .owner = entry.body.grant.owner,
+                      .last_used = entry.last_used,
+                      .requests = entry.request_count,
+                      .bytes = entry.byte_count,
+                      .limited = entry.limited_count});
     }
-    return list.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return list;
   }
 
   void stop() {
@@ -428,7 +425,7 @@ void ApiKeyChecker::charge(const std::string& id, std::uint64_t bytes) {
   state().charge(id, bytes);
 }
 
-std::string ApiKeyChecker::usage() const {
+std::vector<ApiKeyUsage> ApiKeyChecker::usage() const {
   return state().usage();
 }
 

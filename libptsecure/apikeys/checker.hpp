@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "libptsecure/apikeys/apikey.hpp"
 #include "libptsecure/keyring/keyring.hpp"
@@ -24,6 +25,16 @@ struct ApiKeyAnswer {
   std::string id;
   std::string owner;
   std::chrono::milliseconds retry_after{0};
+};
+
+// What a key was used for since the checker was made.
+struct ApiKeyUsage {
+  std::string id;
+  std::string owner;
+  std::int64_t last_used = 0;  // seconds since 1970; 0 = never
+  std::uint64_t requests = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t limited = 0;  // requests that were refused for the key's rate
 };
 
 // Checks the keys that requests bring. Thread-safe.
@@ -53,8 +64,8 @@ class ApiKeyChecker {
   void check(std::string_view presented, const ApiKeyRequest& request, ApiKeyAnswer& answer,
              const CancelToken& cancel = {});
   void charge(const std::string& id, std::uint64_t bytes);
-  // JSON, see pts_apikeys_usage.
-  std::string usage() const;
+  // Of the keys that were used, or refused for their rate.
+  std::vector<ApiKeyUsage> usage() const;
 
  private:
   struct State;

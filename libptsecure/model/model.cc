@@ -16,15 +16,11 @@ namespace {
 
 constexpr std::string_view kForward = "forward";
 
-std::string platform_of(const Manifest& manifest) {
-  return manifest.format == kTorchScript ? "pytorch_torchscript" : "pytorch_" + manifest.format;
-}
-
 std::string metadata(const Manifest& manifest, const ModelDescription& description,
                      const std::vector<MethodSpec>& methods) {
   auto out = nlohmann::ordered_json::parse(
-      v2_metadata_json(manifest.name, {std::to_string(manifest.version)}, platform_of(manifest),
-                       manifest.inputs, manifest.outputs));
+      v2_metadata_json(manifest.name, {std::to_string(manifest.version)},
+                       "pytorch_" + manifest.format, manifest.inputs, manifest.outputs));
   out["stateful"] = description.stateful;
   out["weight_bytes"] = description.weight_bytes;
   auto& names = out["methods"] = nlohmann::ordered_json::array();

@@ -229,13 +229,12 @@ bool Manifest::shares_program() const {
                      [](const PayloadEntry& entry) { return entry.role == kWeightsRole; });
 }
 
-const PayloadEntry& Manifest::own_payload() const {
-  return payload(shares_program() ? kWeightsRole : kModelRole);
-}
-
 std::span<const Format> known_formats() noexcept {
-  static constexpr std::array kFormats{Format{kTorchScript, "torch"}, Format{kAotInductor, "torch"},
-                                       Format{kOpaque, ""}};
+  static constexpr std::array<Format, 3> kFormats = {{
+      {.name = kTorchScript, .engine = "torch"},
+      {.name = kAotInductor, .engine = "torch", .weights_apart = true},
+      {.name = kOpaque, .engine = ""},
+  }};
   return kFormats;
 }
 

@@ -20,7 +20,8 @@ inline constexpr std::string_view kOpaque = "opaque";
 
 struct Format {
   std::string_view name;
-  std::string_view engine;  // which runs it; empty = none, its versions hold bytes
+  std::string_view engine;     // which runs it; empty = none, its versions hold bytes
+  bool weights_apart = false;  // a version may be weights for the program of another
 };
 // Those that can be published.
 std::span<const Format> known_formats() noexcept;
@@ -74,7 +75,8 @@ struct Manifest {
   // What the engine loads: a whole model, or the program that weights are for.
   const PayloadEntry& program() const { return payload(kModelRole); }
   // The payload that was sealed for this version: the weights where there are some.
-  const PayloadEntry& own_payload() const;
+  std::string_view own_role() const { return shares_program() ? kWeightsRole : kModelRole; }
+  const PayloadEntry& own_payload() const { return payload(own_role()); }
   // True when it is of weights, whose program other versions may share.
   bool shares_program() const;
 };

@@ -45,7 +45,7 @@ std::uint64_t Registry::copy(std::string_view reference, const Keyring& keys,
   if (!source.shares_program()) return commit({});
   const auto program = package->state().open(source.program(), open);
   const auto along = input_of(*program);
-  return commit(NewProgram{along.get()});
+  return commit(NewProgram{*along});
 }
 
 StoredProgram Registry::same_program(const Package& copied, const Keyring& keys,

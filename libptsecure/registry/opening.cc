@@ -28,30 +28,32 @@ Opening::Opening(const OpenOptions& options)
     : options_(options), device_(parse_device(options.device)) {}
 
 std::shared_ptr<LoadedModel> Opening::load(const Package& package) {
-  package_ = &package;
   require_runnable(package.manifest());
-  return run([this] {
-    announce_format();
-    begin_load();
-  });
+  package_ = &package;
+  to_load_.set_value(&package.manifest());
+  return run([this] { begin_load(); });
 }
 
 std::shared_ptr<LoadedModel> Opening::open(const std::function<std::unique_ptr<Package>()>& fetch,
                                            bool confirm) {
   options_.cancel.check();
   return run([&] {
-    try {
-      fetched_ = fetch();
-      package_ = fetched_.get();
-      require_runnable(package_->manifest());
-    } catch (...) {
-      format_.set_value({});
-      throw;
-    }
-    announce_format();
+    get_package(fetch);
     if (confirm) begin_confirming();
     begin_load();
   });
+}
+
+void Opening::get_package(const std::function<std::unique_ptr<Package>()>& fetch) {
+  try {
+    fetched_ = fetch();
+    require_runnable(fetched_->manifest());
+  } catch (...) {
+    to_load_.set_value(nullptr);
+    throw;
+  }
+  package_ = fetched_.get();
+  to_load_.set_value(&package_->manifest());
 }
 
 std::shared_ptr<LoadedModel> Opening::run(const std::function<void()>& begin) {
@@ -67,15 +69,11 @@ std::shared_ptr<LoadedModel> Opening::run(const std::function<void()>& begin) {
   return finish();
 }
 
-void Opening::announce_format() {
-  format_.set_value(package_->manifest().format);
-}
-
 void Opening::warm_engine() noexcept {
   try {
     if (libtorch_in_process()) torch_engine(options_.torch_dir);
-    const std::string format = known_format_.get();
-    if (!format.empty()) torch_engine(options_.torch_dir).prepare(format);
+    const Manifest* manifest = known_.get();
+    if (manifest != nullptr) torch_engine(options_.torch_dir).prepare(manifest->format);
   } catch (...) {
   }
 }

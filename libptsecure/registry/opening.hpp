@@ -21,6 +21,8 @@ class Opening {
   // Throws Status::invalid_argument for a device that is none, before anything is fetched. The
   // options must outlive this.
   explicit Opening(const OpenOptions& options);
+  Opening(const Opening&) = delete;  // what runs beside refers to it
+  Opening& operator=(const Opening&) = delete;
 
   // Of a package that is there.
   std::shared_ptr<LoadedModel> load(const Package& package);
@@ -30,9 +32,9 @@ class Opening {
                                     bool confirm);
 
  private:
+  // Tells warm_engine() in any case, which waits for it.
+  void get_package(const std::function<std::unique_ptr<Package>()>& fetch);
   std::shared_ptr<LoadedModel> run(const std::function<void()>& begin);
-  // Once the package is known: tells warm_engine() what is needed, or throws for what can't be run.
-  void announce_format();
   void begin_confirming();
   void begin_load();
   // On the calling thread, while the rest goes on beside it. What goes wrong is told where the
@@ -43,8 +45,8 @@ class Opening {
 
   const OpenOptions& options_;
   Device device_;
-  std::promise<std::string> format_;  // empty = there is nothing to be loaded
-  std::future<std::string> known_format_ = format_.get_future();
+  std::promise<const Manifest*> to_load_;  // null = nothing will be loaded
+  std::future<const Manifest*> known_ = to_load_.get_future();
   std::unique_ptr<Package> fetched_;
   const Package* package_ = nullptr;
   // Waits until nothing newer is known to take the key away. Nothing of the model runs, and nothing

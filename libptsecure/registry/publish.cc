@@ -168,7 +168,7 @@ std::vector<PayloadEntry> add_payloads(const Access& access, ThreadPool& pool,
   if (const auto* stored = std::get_if<StoredProgram>(&program)) {
     payloads.push_back(share_program(access, *stored));
   } else {
-    PlainInput& along = *std::get<NewProgram>(program).input;
+    PlainInput& along = std::get<NewProgram>(program).input;
     payloads.push_back(add_payload(access, pool, reservation, kModelRole, along, Progress()));
   }
   payloads.push_back(own(kWeightsRole));

@@ -2,9 +2,20 @@
 
 #include <string>
 
+#include "libptsecure/crypto/secret.hpp"
 #include "libptsecure/registry/registry.hpp"
 
 namespace ptsecure {
+
+// A program that is in the store: weights for it share it under a wrap of their own.
+struct StoredProgram {
+  PayloadEntry entry;
+  SecretBytes dek;
+};
+// One that is sealed along with its weights, under a key of its own.
+struct NewProgram {
+  PlainInput& input;
+};
 
 // Seals `input` as the next version of `manifest.name` and commits it, in a store that is made
 // if need be: reserve, payloads, digests, wrapped keys, key records, signed manifest, log. Fills in

@@ -119,16 +119,9 @@ struct LogEntry {
 // "cpu", "cuda", "cuda:N"; empty = cpu. Throws Status::invalid_argument.
 Device parse_device(std::string_view text);
 
-// A program that is in a store: weights for it share it under a wrap of their own.
-struct StoredProgram {
-  PayloadEntry entry;
-  SecretBytes dek;
-};
-// One that is sealed along with its weights.
-struct NewProgram {
-  PlainInput* input;
-};
-// Nothing: what is published is a whole model.
+// The program that weights are for; nothing = what is published is a whole model.
+struct StoredProgram;
+struct NewProgram;
 using ProgramOfWeights = std::variant<std::monostate, StoredProgram, NewProgram>;
 
 // A version whose manifest has been verified and whose content key is enabled. Thread-safe.

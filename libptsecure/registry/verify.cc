@@ -58,7 +58,7 @@ class PayloadChecks {
                 const OpenOptions& options)
       : checks_(checks), state_(state), entry_(entry), options_(options) {
     const Manifest& manifest = state.manifest();
-    of_ = &entry == &manifest.own_payload() ? "" : " of " + entry.role;
+    of_ = entry.role == manifest.own_role() ? "" : " of " + entry.role;
     shared_ = entry.sealed_name != manifest.name || entry.sealed_version != manifest.version;
   }
 
@@ -109,7 +109,7 @@ class PayloadChecks {
   const Package::State& state_;
   const PayloadEntry& entry_;
   const OpenOptions& options_;
-  std::string of_;  // " of model", unless it is the version's own payload
+  std::string of_;  // " of model"; empty for what was sealed for this version
   bool shared_ = false;
   KeyBody key_;
   SecretBytes dek_;  // empty: this keyring doesn't open it

@@ -12,9 +12,10 @@ std::uint64_t Registry::publish_weights(const std::string& name, PlainInput& inp
   const auto base = fetch(options.weights_of, keys, open);
   const Manifest& program = base->manifest();
   const std::string of = program.name + "/" + std::to_string(program.version);
-  if (program.format != kAotInductor) {
+  const Format* format = find_format(program.format);
+  if (format == nullptr || !format->weights_apart) {
     throw Error(Status::unsupported, of + " is of the format " + program.format +
-                                         ", whose files hold program and weights as one; publish "
+                                         ", which has no weights apart from their program; publish "
                                          "the whole new model instead");
   }
   if (!options.format.empty() && options.format != program.format) {

@@ -41,7 +41,7 @@ class ApiKeyTest : public RegistryTest {
 
   Made create(const ApiKeyGrant& grant) {
     const NewApiKey made = keys_of(keys_).create(grant, "");
-    return {nlohmann::json::parse(made.record).at("id"), std::string(made.key)};
+    return {made.info.id, std::string(made.key)};
   }
 
   std::unique_ptr<ApiKeyChecker> checker(milliseconds grace = 60s, milliseconds refresh = 20ms) {
@@ -229,7 +229,7 @@ TEST_F(ApiKeyTest, DeletedIsForGood) {
   ASSERT_EQ(chain.size(), 2U);
   records.append(subject, chain.back(), chain.front().body, "revived");
   EXPECT_EQ(check(*checker(), made.key), Status::unauthenticated);
-  EXPECT_EQ(nlohmann::json::parse(keys_of(keys_).show(made.id)).at("state"), "deleted");
+  EXPECT_EQ(keys_of(keys_).show(made.id).body.state, ApiKeyState::deleted);
 }
 
 TEST_F(ApiKeyTest, AStoreThatIsGoneIsForgivenForTheGrace) {
@@ -276,8 +276,7 @@ TEST_F(ApiKeyTest, ManyThreadsCheckWhileKeysChange) {
   stop = true;
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(bad, 0);
-  const auto usage = nlohmann::json::parse(server->usage());
-  EXPECT_GT(usage.at(0).at("requests").get<int>(), 0);
+  EXPECT_GT(server->usage().at(0).requests, 0U);
 }
 
 TEST_F(ApiKeyTest, OfTwoOperatorsAtOnceOneIsTold) {

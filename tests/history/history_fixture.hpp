@@ -13,18 +13,6 @@ namespace ptsecure {
 
 inline constexpr ReadConcern kMajority = ReadConcern::majority;
 
-// The call is refused with this status, in a sentence that holds these words.
-template <class Call>
-void expect_refused(Status status, const std::string& phrase, Call call) {
-  try {
-    call();
-    ADD_FAILURE() << "not refused: " << phrase;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.status(), status) << error.what();
-    EXPECT_NE(std::string(error.what()).find(phrase), std::string::npos) << error.what();
-  }
-}
-
 // A store with a history, clients that remember it in a state file, and others that don't.
 class History : public PlaceTest {
  protected:

@@ -13,38 +13,129 @@ namespace {
 const ChainId kProduction = {"alias", "digits", "production"};
 const ChainId kLog = {"log"};
 
-TEST_P(History, OldAliasHeadsCantBeReplayed) {
+// Somebody's change to one record; no text = it is removed.
+struct Change {
+  ChainId chain;
+  std::uint64_t sequence;
+  std::string record;
+};
+enum class Who { client, stranger, both };  // one that remembers the history; one that doesn't
+struct Refusal {
+  Who who;
+  std::function<void(const Registry&)> call;
+  std::vector<Status> statuses;  // one of these
+  std::string phrase;
+};
+struct Report {  // a finding of `log verify`
+  Who who;
+  std::string check;
+  Status status;
+  std::string phrase;
+  std::optional<RecordMark> head = {};
+};
+struct Damage {
+  std::string name;
+  std::vector<Change> changes;
+  std::vector<Refusal> refusals;
+  std::vector<Report> reports;
+};
+
+class Damaged : public History {
+ protected:
+  // Each alone: it is undone before the next.
+  void expect_noticed(const std::shared_ptr<Registry>& client, const std::vector<Damage>& damages) {
+    for (const Damage& damage : damages) {
+      SCOPED_TRACE(damage.name);
+      std::vector<Change> honest;
+      for (const Change& change : damage.changes) {
+        const auto found =
+            registry_->store().records(change.chain, change.sequence, 1, kMajority, {});
+        const bool there = !found.empty() && found[0].sequence == change.sequence;
+        honest.push_back({change.chain, change.sequence, there ? found[0].record : ""});
+      }
+      for (const Change& change : damage.changes) make(change);
+      for (const Refusal& refusal : damage.refusals) {
+        for (const auto& reader : readers(refusal.who, client)) expect(refusal, *reader);
+      }
+      for (const Report& report : damage.reports) {
+        for (const auto& reader : readers(report.who, client)) {
+          expect_reported(*reader, report.status, report.check, report.phrase, report.head);
+        }
+      }
+      for (const Change& change : honest) make(change);
+    }
+    expect_honest(*client);
+  }
+
+  std::function<void(const Registry&)> fetches(const std::string& reference) const {
+    return [this, reference](const Registry& registry) { fetch(registry, reference); };
+  }
+  std::function<void(const Registry&)> sets(std::uint64_t version) const {
+    return [this, version](const Registry& registry) { set(registry, "production", version); };
+  }
+  std::function<void(const Registry&)> reads_the_log() const {
+    return [this](const Registry& registry) { registry.log(keys_, 1, 0, {}); };
+  }
+
+ private:
+  void make(const Change& change) {
+    if (change.record.empty()) {
+      place_->remove_record(change.chain, change.sequence);
+    } else {
+      place_->put_record(change.chain, change.sequence, change.record);
+    }
+  }
+  std::vector<std::shared_ptr<Registry>> readers(Who who,
+                                                 const std::shared_ptr<Registry>& client) const {
+    std::vector<std::shared_ptr<Registry>> readers;
+    if (who != Who::stranger) readers.push_back(client);
+    if (who != Who::client) readers.push_back(fresh());
+    return readers;
+  }
+  static void expect(const Refusal& refusal, const Registry& reader) {
+    try {
+      refusal.call(reader);
+      ADD_FAILURE() << "not refused: " << refusal.phrase;
+    } catch (const Error& error) {
+      EXPECT_NE(std::find(refusal.statuses.begin(), refusal.statuses.end(), error.status()),
+                refusal.statuses.end())
+          << status_name(error.status()) << ": " << error.what();
+      EXPECT_NE(std::string(error.what()).find(refusal.phrase), std::string::npos) << error.what();
+    }
+  }
+};
+
+TEST_P(Damaged, OldAliasHeadsCantBeReplayed) {
   publish_two();
   const auto client = remembering();
   expect_honest(*client);
   const std::string first = record(kProduction, 1);
-  const std::string second = record(kProduction, 2);
-
-  place_->remove_record(kProduction, 2);
-  expect_refused(Status::rollback, "was seen at record 2, and now ends with record 1",
-                 [&] { fetch(*client, "digits@production"); });
-  expect_refused(Status::rollback, "shows an older or another history",
-                 [&] { set(*client, "production", 2); });
-  expect_reported(*fresh(), Status::corrupt, "log record", "it was removed");
-  place_->put_record(kProduction, 2, second);
-
-  place_->put_record(kProduction, 2, first);
-  for (const auto& reader : {client, fresh()}) {
-    expect_refused(Status::untrusted, "was signed as record 1",
-                   [&] { fetch(*reader, "digits@production"); });
-  }
-  place_->put_record(kProduction, 2, second);
-
-  registry_->store().append_record(kProduction, 3, first, {});
-  for (const auto& reader : {client, fresh()}) {
-    expect_refused(Status::untrusted,
-                   "record 3 of alias 'digits@production' was signed as record 1",
-                   [&] { fetch(*reader, "digits@production"); });
-  }
-  expect_reported(*fresh(), Status::rollback, "alias 'digits@production', record 3",
-                  "the log doesn't announce it");
-  place_->remove_record(kProduction, 3);
-  expect_honest(*client);
+  expect_noticed(
+      client,
+      {{.name = "the newest is removed",
+        .changes = {{kProduction, 2, ""}},
+        .refusals =
+            {{Who::client,
+              fetches("digits@production"),
+              {Status::rollback},
+              "was seen at record 2, and now ends with record 1"},
+             {Who::client, sets(2), {Status::rollback}, "shows an older or another history"}},
+        .reports = {{Who::stranger, "log record", Status::corrupt, "it was removed"}}},
+       {.name = "an older one in its place",
+        .changes = {{kProduction, 2, first}},
+        .refusals = {{Who::both,
+                      fetches("digits@production"),
+                      {Status::untrusted},
+                      "was signed as record 1"}},
+        .reports = {}},
+       {.name = "an older one after it",
+        .changes = {{kProduction, 3, first}},
+        .refusals = {{Who::both,
+                      fetches("digits@production"),
+                      {Status::untrusted},
+                      "record 3 of alias 'digits@production' was signed as record 1"}},
+        .reports = {{Who::stranger, "alias 'digits@production', record 3", Status::rollback,
+                     "the log doesn't announce it"}}}});
 }
 
 TEST_P(History, OldBackupsOfTheWholeStoreAreNoticed) {
@@ -88,83 +179,80 @@ TEST_P(History, OldBackupsOfTheWholeStoreAreNoticed) {
   EXPECT_FALSE(remembering()->verify_log(keys_, std::nullopt, {}, {}));
 }
 
-TEST_P(History, CutTailsOfTheLogAreNoticed) {
+TEST_P(Damaged, CutTailsOfTheLogAreNoticed) {
   publish_two();
   const auto client = remembering();
   EXPECT_FALSE(client->verify_log(keys_, std::nullopt, {}, {}));
   const RecordMark head = log_head();
-  const std::string last = record(kLog, head.sequence);
-
-  place_->remove_record(kLog, head.sequence);  // the confirmation of the last alias record
-  const std::string seen = "record " + std::to_string(head.sequence) + ", ";
-  expect_reported(*client, Status::rollback, "log head", seen + "remembered in");
-  expect_reported(*fresh(), Status::rollback, "log head", seen + "which was given", head);
-  expect_refused(Status::rollback, "the log was seen at record",
-                 [&] { client->log(keys_, 1, 0, {}); });
-  expect_refused(Status::rollback, "the log was seen at record",
-                 [&] { set(*client, "production", 1); });
-
-  // Shorter still: what the log no longer announces is in the store.
-  const std::string announcement = record(kLog, head.sequence - 1);
-  place_->remove_record(kLog, head.sequence - 1);
-  expect_reported(*fresh(), Status::rollback, "alias 'digits@production', record 2",
-                  "the log was cut");
-  place_->put_record(kLog, head.sequence - 1, announcement);
-  place_->put_record(kLog, head.sequence, last);
-  expect_honest(*client);
-
-  // To the last record, which leaves a log that is none.
-  std::vector<std::string> all;
-  for (std::uint64_t n = 1; n <= head.sequence; ++n) all.push_back(record(kLog, n));
-  for (std::uint64_t n = 1; n <= head.sequence; ++n) place_->remove_record(kLog, n);
-  expect_reported(*client, Status::rollback, "log head", "which has no records");
-  expect_reported(*fresh(), Status::rollback, "digits/1", "the log doesn't announce it");
-  for (std::uint64_t n = 1; n <= head.sequence; ++n) place_->put_record(kLog, n, all[n - 1]);
-  expect_honest(*client);
+  const std::uint64_t last = head.sequence;  // the confirmation of the last alias record
+  const std::string seen = "record " + std::to_string(last) + ", ";
+  std::vector<Change> all;
+  for (std::uint64_t n = 1; n <= last; ++n) all.push_back({kLog, n, ""});
+  expect_noticed(
+      client,
+      {{.name = "the newest is removed",
+        .changes = {{kLog, last, ""}},
+        .refusals =
+            {{Who::client, reads_the_log(), {Status::rollback}, "the log was seen at record"},
+             {Who::client, sets(1), {Status::rollback}, "the log was seen at record"}},
+        .reports = {{Who::client, "log head", Status::rollback, seen + "remembered in"},
+                    {Who::stranger, "log head", Status::rollback, seen + "which was given", head}}},
+       // What the log no longer announces is in the store.
+       {.name = "the newest two are removed",
+        .changes = {{kLog, last, ""}, {kLog, last - 1, ""}},
+        .refusals = {},
+        .reports = {{Who::stranger, "alias 'digits@production', record 2", Status::rollback,
+                     "the log was cut"}}},
+       {.name = "all are removed",
+        .changes = all,
+        .refusals = {},
+        .reports = {
+            {Who::client, "log head", Status::rollback, "which has no records"},
+            {Who::stranger, "digits/1", Status::rollback, "the log doesn't announce it"}}}});
 }
 
-TEST_P(History, CutTailsOfKeyChainsAreNoticed) {
+TEST_P(Damaged, CutTailsOfKeyChainsAreNoticed) {
   publish_two();
   const auto client = remembering();
-  const std::string key = fresh()->fetch("digits/1", keys_, {})->manifest().payload("model").key_id;
+  const std::string id = fresh()->fetch("digits/1", keys_, {})->manifest().own_payload().key_id;
+  const ChainId key = {"key", id};
   client->set_key_status("digits/1", KeyStatus::disabled, "leaked", keys_, {});
   expect_refused(Status::revoked, "disabled", [&] { fetch(*client, "digits/1"); });
-  const std::string disabled = record({"key", key}, 2);
-
-  place_->remove_record({"key", key}, 2);
-  expect_refused(Status::rollback, "content key " + key + " was seen at record 2",
-                 [&] { fetch(*client, "digits/1"); });
-  expect_reported(*fresh(), Status::corrupt, "log record", "it was removed");
-
-  // A publisher signs the first record and no later one; an operator's stays where it was signed
-  // for.
-  place_->put_record({"key", key}, 2, record({"key", key}, 1));
-  for (const auto& reader : {client, fresh()}) {
-    expect_refused(Status::untrusted, "doesn't trust for records of that kind",
-                   [&] { fetch(*reader, "digits/1"); });
-  }
-  place_->remove_record({"key", key}, 2);
-  place_->put_record({"key", key}, 2, disabled);
-  place_->put_record({"key", key}, 3, disabled);
-  for (const auto& reader : {client, fresh()}) {
-    expect_refused(Status::untrusted, "was signed as record 2",
-                   [&] { fetch(*reader, "digits/1"); });
-  }
-  place_->remove_record({"key", key}, 3);
-  place_->remove_record({"key", key}, 2);
-  const std::string first = record({"key", key}, 1);
-  place_->remove_record({"key", key}, 1);
-  for (const auto& reader : {client, fresh()}) {
-    const Status status = status_of([&] { fetch(*reader, "digits/1"); });
-    EXPECT_TRUE(status == Status::rollback || status == Status::corrupt) << status_name(status);
-  }
-  place_->put_record({"key", key}, 1, first);
-  place_->put_record({"key", key}, 2, disabled);
+  const std::string first = record(key, 1);
+  const std::string disabled = record(key, 2);
+  expect_noticed(
+      client,
+      {{.name = "the newest is removed",
+        .changes = {{key, 2, ""}},
+        .refusals = {{Who::client,
+                      fetches("digits/1"),
+                      {Status::rollback},
+                      "content key " + id + " was seen at record 2"}},
+        .reports = {{Who::stranger, "log record", Status::corrupt, "it was removed"}}},
+       // A publisher signs the first record and no later one; an operator's stays where it was
+       // signed for.
+       {.name = "the publisher's in the operator's place",
+        .changes = {{key, 2, first}},
+        .refusals = {{Who::both,
+                      fetches("digits/1"),
+                      {Status::untrusted},
+                      "doesn't trust for records of that kind"}},
+        .reports = {}},
+       {.name = "the operator's once more",
+        .changes = {{key, 3, disabled}},
+        .refusals =
+            {{Who::both, fetches("digits/1"), {Status::untrusted}, "was signed as record 2"}},
+        .reports = {}},
+       {.name = "all are removed",
+        .changes = {{key, 1, ""}, {key, 2, ""}},
+        .refusals = {{Who::both, fetches("digits/1"), {Status::rollback, Status::corrupt}, ""}},
+        .reports = {}}});
+  expect_refused(Status::revoked, "disabled", [&] { fetch(*client, "digits/1"); });
   client->set_key_status("digits/1", KeyStatus::enabled, "false alarm", keys_, {});
   expect_honest(*client);
 }
 
-TEST_P(History, RecordsCantMoveBetweenNamesAliasesAndStores) {
+TEST_P(Damaged, RecordsCantMoveBetweenNamesAliasesAndStores) {
   publish_two();
   publish("letters", model_bytes(100, 3));
   set(*registry_, "canary", 1);
@@ -178,31 +266,31 @@ TEST_P(History, RecordsCantMoveBetweenNamesAliasesAndStores) {
   const std::string foreign_log = staging->store().records(kLog, 1, 1, kMajority, {})[0].record;
   const std::string foreign = staging->store().last_record(kProduction, kMajority, {})->record;
 
-  const auto try_at = [&](const ChainId& chain, std::uint64_t sequence, const std::string& text,
-                          const std::string& phrase) {
-    const std::string honest = record(chain, sequence);
-    place_->put_record(chain, sequence, text);
-    for (const auto& reader : {client, fresh()}) {
-      expect_refused(Status::untrusted, phrase, [&] { fetch(*reader, chain[1] + "@" + chain[2]); });
-    }
-    EXPECT_TRUE(fresh()->verify_log(keys_, std::nullopt, {}, {}));
-    place_->put_record(chain, sequence, honest);
+  const ChainId canary = {"alias", "digits", "canary"};
+  const ChainId letters = {"alias", "letters", "production"};
+  const auto moved = [&](const std::string& name, const ChainId& chain, std::uint64_t sequence,
+                         const std::string& text, const std::string& phrase) {
+    return Damage{
+        .name = name,
+        .changes = {{chain, sequence, text}},
+        .refusals = {{Who::both, fetches(chain[1] + "@" + chain[2]), {Status::untrusted}, phrase}},
+        .reports = {{Who::stranger, "log record", Status::corrupt, "it was replaced"}}};
   };
-  const std::string canary = record({"alias", "digits", "canary"}, 1);
-  const std::string letters = record({"alias", "letters", "production"}, 1);
-  const ChainId other_alias = {"alias", "digits", "canary"};
-  const ChainId other_name = {"alias", "letters", "production"};
-  try_at(other_alias, 1, record(kProduction, 1), "was signed as record 1 of alias 'digits@prod");
-  try_at(other_name, 1, record(kProduction, 1), "was signed as record 1 of alias 'digits@prod");
-  try_at(kProduction, 2, letters, "was signed as record 1 of alias 'letters@production'");
-  try_at(kProduction, 2, canary, "was signed as record 1 of alias 'digits@canary'");
-  try_at(kProduction, 2, foreign, "was signed for another store");
-
-  const std::string honest = record(kLog, 1);
-  place_->put_record(kLog, 1, foreign_log);
-  expect_reported(*fresh(), Status::untrusted, "log record 1", "was signed for another store");
-  place_->put_record(kLog, 1, honest);
-  expect_honest(*client);
+  const std::string production = record(kProduction, 1);
+  const std::string as_production = "was signed as record 1 of alias 'digits@production'";
+  expect_noticed(
+      client, {moved("to another alias", canary, 1, production, as_production),
+               moved("to another name", letters, 1, production, as_production),
+               moved("from another name", kProduction, 2, record(letters, 1),
+                     "was signed as record 1 of alias 'letters@production'"),
+               moved("from another alias", kProduction, 2, record(canary, 1),
+                     "was signed as record 1 of alias 'digits@canary'"),
+               moved("from another store", kProduction, 2, foreign, "was signed for another store"),
+               {.name = "the log's from another store",
+                .changes = {{kLog, 1, foreign_log}},
+                .refusals = {},
+                .reports = {{Who::stranger, "log record 1", Status::untrusted,
+                             "was signed for another store"}}}});
 }
 
 TEST_P(History, TheIndexBesideTheRecordsProvesNothing) {
@@ -269,75 +357,70 @@ TEST_P(History, AStoreSwappedOrMadeAnewIsNoticed) {
   expect_honest(*remembering());
 }
 
-TEST_P(History, LogVerifySaysWhichRecordIsWrong) {
+TEST_P(Damaged, LogVerifySaysWhichRecordIsWrong) {
   publish_two();
   publish("letters", model_bytes(100, 3));
   const std::uint64_t last = log_head().sequence;
   ASSERT_GE(last, 10U);
   const auto client = remembering();
   client->log(keys_, 1, 0, {});
-  const auto with = [&](const std::map<std::uint64_t, std::string>& changed,
-                        const std::function<void()>& expect) {
-    std::map<std::uint64_t, std::string> honest;
-    for (const auto& [n, text] : changed) {
-      honest[n] = record(kLog, n);
-      if (text.empty()) {
-        place_->remove_record(kLog, n);
-      } else {
-        place_->put_record(kLog, n, text);
-      }
-    }
-    expect();
-    EXPECT_TRUE(fresh()->verify("digits", keys_, {}, {})) << "`verify` looks at the log too";
-    for (const auto& [n, text] : honest) place_->put_record(kLog, n, text);
-  };
-  const auto report = [&](Status status, const char* check, const char* phrase) {
-    return [=, this] { expect_reported(*fresh(), status, check, phrase); };
-  };
-  // Removed.
-  with({{1, ""}}, report(Status::corrupt, "log record 1", "missing"));
-  with({{5, ""}}, report(Status::corrupt, "log record 5", "missing"));
-  with({{2, ""}, {3, ""}, {4, ""}}, report(Status::corrupt, "log records 2 to 4", "missing"));
-  with({{3, ""}, {7, ""}}, [&] {
-    expect_reported(*fresh(), Status::corrupt, "log record 3", "missing");
-    expect_reported(*fresh(), Status::corrupt, "log record 7", "missing");
-    const Status status = status_of([&] { client->log(keys_, 1, 0, {}); });
-    EXPECT_TRUE(status == Status::rollback || status == Status::corrupt) << status_name(status);
-  });
-  // Reordered.
-  with({{4, record(kLog, 5)}, {5, record(kLog, 4)}}, [&] {
-    expect_reported(*fresh(), Status::untrusted, "log record 4", "was signed as record 5");
-    expect_reported(*fresh(), Status::untrusted, "log record 5", "was signed as record 4");
-  });
-  // Altered: the signature, the payload, the whole.
+
+  // One character is another one: of the payload, or of the signature.
   const auto altered = [&](std::uint64_t n, char part) {
     std::string text = record(kLog, n);
     const std::size_t at = part == 'p' ? text.find('.') + 40 : text.rfind('.') + 10;
     text[at] = text[at] == 'A' ? 'B' : 'A';
     return text;
   };
-  with({{6, altered(6, 's')}}, report(Status::untrusted, "log record 6", "signature"));
-  with({{6, altered(6, 'p')}}, [&] {
-    const std::vector<Finding> all = findings(*fresh());
-    EXPECT_TRUE(std::any_of(all.begin(), all.end(),
-                            [](const Finding& f) { return f.check == "log record 6"; }));
-  });
-  with({{6, "x"}}, report(Status::corrupt, "log record 6", ""));
-  with({{last, altered(last, 's')}}, [&] {
-    expect_reported(*fresh(), Status::untrusted, "log record " + std::to_string(last), "");
-  });
-  // Signed by somebody with a key of their own: at its place, and as the newest.
   const Keyring stranger = Keyring::generate();
   const auto resigned = [&](std::uint64_t n) {
     return stranger.sign(RecordKind::log, "digits", jws_payload_unverified(record(kLog, n)));
   };
-  with({{6, resigned(6)}},
-       report(Status::untrusted, "log record 6", "was altered or put in its place"));
-  with({{last, resigned(last)}}, [&] {
-    expect_reported(*fresh(), Status::untrusted, "log record " + std::to_string(last),
-                    "nothing after it vouches for it");
-  });
-  expect_honest(*client);
+  struct Found {
+    std::string check;
+    Status status;
+    std::string phrase;
+  };
+  const auto at = [](std::uint64_t n) { return "log record " + std::to_string(n); };
+  const auto damage = [&](const std::string& name, const std::map<std::uint64_t, std::string>& log,
+                          const std::vector<Found>& found) {
+    Damage made{.name = name, .changes = {}, .refusals = {}, .reports = {}};
+    for (const auto& [n, text] : log) made.changes.push_back({kLog, n, text});
+    for (const Found& one : found) {
+      made.reports.push_back({Who::stranger, one.check, one.status, one.phrase});
+    }
+    const auto any = {Status::corrupt, Status::untrusted, Status::rollback};
+    made.refusals = {{Who::both, reads_the_log(), any, ""},
+                     {Who::stranger,  // which looks at the log too
+                      [this](const Registry& registry) {
+                        if (const auto wrong = registry.verify("digits", keys_, {}, {}))
+                          throw Error(*wrong);
+                      },
+                      any, ""}};
+    return made;
+  };
+  const std::string in_its_place = "was altered or put in its place";
+  expect_noticed(
+      client,
+      {damage("the first is removed", {{1, ""}}, {{at(1), Status::corrupt, "missing"}}),
+       damage("one is removed", {{5, ""}}, {{at(5), Status::corrupt, "missing"}}),
+       damage("three in a row are removed", {{2, ""}, {3, ""}, {4, ""}},
+              {{"log records 2 to 4", Status::corrupt, "missing"}}),
+       damage("two apart are removed", {{3, ""}, {7, ""}},
+              {{at(3), Status::corrupt, "missing"}, {at(7), Status::corrupt, "missing"}}),
+       damage("two are exchanged", {{4, record(kLog, 5)}, {5, record(kLog, 4)}},
+              {{at(4), Status::untrusted, "was signed as record 5"},
+               {at(5), Status::untrusted, "was signed as record 4"}}),
+       damage("a signature is altered", {{6, altered(6, 's')}},
+              {{at(6), Status::untrusted, "signature"}}),
+       damage("a payload is altered", {{6, altered(6, 'p')}}, {{at(6), Status::untrusted, ""}}),
+       damage("one is no record", {{6, "x"}}, {{at(6), Status::corrupt, ""}}),
+       damage("the last one's signature is altered", {{last, altered(last, 's')}},
+              {{at(last), Status::untrusted, ""}}),
+       damage("a stranger signs one", {{6, resigned(6)}},
+              {{at(6), Status::untrusted, in_its_place}}),
+       damage("a stranger signs the last one", {{last, resigned(last)}},
+              {{at(last), Status::untrusted, "nothing after it vouches for it"}})});
 }
 
 // The signed record that lost a race, put where the winner's stood.
@@ -384,8 +467,10 @@ TEST_P(History, ALosersSignedRecordDoesntExtend) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Folder, History, testing::Values("Folder"));
+INSTANTIATE_TEST_SUITE_P(Folder, Damaged, testing::Values("Folder"));
 #if PTSECURE_WITH_MONGODB
 INSTANTIATE_TEST_SUITE_P(Mongodb, History, testing::Values("Mongodb"));
+INSTANTIATE_TEST_SUITE_P(Mongodb, Damaged, testing::Values("Mongodb"));
 #endif
 
 }  // namespace

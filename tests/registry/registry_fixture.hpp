@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "libptsecure/registry/publish.hpp"
 #include "libptsecure/registry/registry.hpp"
 
 namespace ptsecure {
@@ -66,6 +67,18 @@ Status status_of(Call call) {
   }
 }
 
+// The call is refused with this status, in a sentence that holds these words.
+template <class Call>
+void expect_refused(Status status, const std::string& phrase, Call call) {
+  try {
+    call();
+    ADD_FAILURE() << "not refused: " << phrase;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.status(), status) << error.what();
+    EXPECT_NE(std::string(error.what()).find(phrase), std::string::npos) << error.what();
+  }
+}
+
 // A folder store of opaque models and one keyring with every role.
 class RegistryTest : public testing::Test {
  protected:
@@ -87,12 +100,29 @@ class RegistryTest : public testing::Test {
     return registry_->publish(name, *input, keys ? *keys : keys_, options);
   }
 
+  // A version of any format, which no engine looks at; with `program`, of weights for it.
+  std::uint64_t seal(const std::string& name, const std::string& format, const Bytes& bytes,
+                     const Bytes* program = nullptr) {
+    ThreadPool pool(2);
+    Manifest manifest;
+    manifest.name = name;
+    manifest.format = format;
+    const auto input = memory_input(bytes);
+    const auto access = registry_->access(keys_, {});
+    if (program == nullptr) {
+      return seal_and_commit(access, pool, std::move(manifest), *input, {}, Progress());
+    }
+    const auto along = memory_input(*program);
+    return seal_and_commit(access, pool, std::move(manifest), *input, NewProgram{*along},
+                           Progress());
+  }
+
   Bytes decrypt(const std::string& reference, const Keyring* keys = nullptr,
                 VerifyLevel level = VerifyLevel::signed_) {
     OpenOptions options;
     options.level = level;
     const auto package = registry_->fetch(reference, keys ? *keys : keys_, {});
-    Bytes out(package->manifest().payload("model").plaintext_size);
+    Bytes out(package->manifest().own_payload().plaintext_size);
     package->decrypt(options, out);
     return out;
   }

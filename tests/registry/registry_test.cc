@@ -246,15 +246,49 @@ TEST_F(RegistryTest, ListsShowTheNewestVersionsFirst) {
   publish("digits", model_bytes(100));
   publish("digits", model_bytes(200));
   publish("letters", model_bytes(300));
-  const std::vector<ModelEntry> models = registry_->list("", 0, {});
+  registry_->set_alias("digits", "production", 1, "", keys_, {});
+  const auto models = registry_->list("", 0, {});
   ASSERT_EQ(models.size(), 2U);
   EXPECT_EQ(models[0].name, "digits");
   EXPECT_EQ(models[0].newest.version, 2U);
   EXPECT_EQ(models[0].newest.size, 200U);
-  const std::vector<VersionEntry> versions = registry_->list_versions("digits", 0, 0, {});
+  EXPECT_EQ(models[0].newest.format, kOpaque);
+  EXPECT_EQ(models[0].aliases, std::vector<std::string>{"production"});
+  EXPECT_EQ(registry_->list("digits", 0, {}).at(0).name, "letters");
+  const auto versions = registry_->list_versions("digits", 0, 0, {});
   ASSERT_EQ(versions.size(), 2U);
   EXPECT_EQ(versions[1].version, 1U);
   EXPECT_EQ(status_of([&] { registry_->list_versions("nothing", 0, 0, {}); }), Status::not_found);
+}
+
+TEST_F(RegistryTest, ShowsAVerifiedVersion) {
+  publish("digits", model_bytes(100));
+  publish("digits", model_bytes(200));
+  registry_->set_alias("digits", "production", 1, "", keys_, {});
+  registry_->set_alias("digits", "canary", 2, "", keys_, {});
+  registry_->set_key_status("digits/1", KeyStatus::disabled, "leaked", keys_, {});
+  const ShownVersion shown = registry_->show("digits/1", keys_, {});
+  EXPECT_EQ(shown.version.manifest->version, 1U);
+  EXPECT_EQ(shown.version.signer, nlohmann::json::parse(keys_.describe_json()).at(0).at("kid"));
+  EXPECT_EQ(shown.key_status, KeyStatus::disabled);
+  EXPECT_EQ(shown.aliases, std::vector<std::string>{"production"});
+  EXPECT_EQ(status_of([&] { registry_->show("digits", Keyring::generate(), {}); }),
+            Status::untrusted);
+}
+
+TEST_F(RegistryTest, TheLogIsGivenInParts) {
+  publish("digits", model_bytes(100));
+  registry_->set_alias("digits", "production", 1, "why", keys_, {});
+  const auto all = registry_->log(keys_, 1, 0, {});
+  ASSERT_EQ(all.size(), 4U);  // two changes, each announced and confirmed
+  EXPECT_EQ(all[0].body.what, kLogPublish);
+  EXPECT_EQ(all[2].body.what, kLogAlias);
+  EXPECT_EQ(all[2].body.alias, "production");
+  EXPECT_EQ(all[3].body.confirms, 3U);
+  const auto part = registry_->log(keys_, 2, 2, {});
+  ASSERT_EQ(part.size(), 2U);
+  EXPECT_EQ(part[0].record.head.sequence, 2U);
+  EXPECT_EQ(part[1].record.digest, all[2].record.digest);
 }
 
 TEST_F(RegistryTest, ExportedPartsAreWhatIsStored) {

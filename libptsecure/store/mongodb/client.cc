@@ -212,6 +212,7 @@ void Client::prepare(const CancelToken& cancel) {
   const std::string type = mongoc_server_description_type(server);
   round_trip_ms_ = static_cast<std::uint64_t>(
       std::max<std::int64_t>(0, mongoc_server_description_round_trip_time(server)));
+  sole_candidate_ = is_sole_candidate(View(mongoc_server_description_hello_response(server)));
   mongoc_server_description_destroy(server);
   // A server that the URI addresses alone is taken whatever it is.
   constexpr std::array<std::string_view, 4> kWritable = {"Standalone", "RSPrimary", "Mongos",

@@ -57,6 +57,8 @@ class Client {
   Watch& watch() { return watch_; }
   // One copy of the data, no replica set: it refuses read concerns other than local.
   bool standalone() const { return standalone_; }
+  // By its greeting, when the server was found: see is_sole_candidate().
+  bool greeted_as_sole_candidate() const { return sole_candidate_; }
   // Between sending a greeting and its answer, when the server was found.
   std::uint64_t round_trip_ms() const { return round_trip_ms_; }
   // Some server of the set answers, though none may take writes.
@@ -71,6 +73,7 @@ class Client {
   mongoc_client_t* client_ = nullptr;
   bool prepared_ = false;
   bool standalone_ = false;
+  bool sole_candidate_ = false;
   std::uint64_t round_trip_ms_ = 0;
 };
 
@@ -131,7 +134,8 @@ class Session {
   void begin() { client_.watch().deadline = Clock::now() + target_.operation_timeout; }
   Bson read_options(ReadConcern concern) const;
   // The level that gives what was asked for. A linearizable read makes the primary wait for a
-  // majority's journal, about 100 ms, to prove that it still is one.
+  // majority's journal, about 100 ms, to prove that it still is one. One that was greeted as the
+  // sole candidate is asked whether it is now, so that the others cost no round trip.
   ReadConcern level_for(ReadConcern concern);
   void each(mongoc_cursor_t* cursor, const Row& row);
 

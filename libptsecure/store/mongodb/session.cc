@@ -51,10 +51,14 @@ Bson Session::read_options(ReadConcern concern) const {
 
 bool is_sole_candidate(const View& hello) {
   bson_iter_t it;
-  const bool primary = bson_iter_init_find(&it, hello.get(), "isWritablePrimary") &&
-                       BSON_ITER_HOLDS_BOOL(&it) && bson_iter_bool(&it);
   bson_iter_t hosts;
-  if (!primary || !hello.str("setName") || !bson_iter_init_find(&it, hello.get(), "hosts") ||
+  const auto holds_true = [&](const char* key) {
+    return bson_iter_init_find(&it, hello.get(), key) && BSON_ITER_HOLDS_BOOL(&it) &&
+           bson_iter_bool(&it);
+  };
+  // The second is what a first greeting is answered with.
+  if (!holds_true("isWritablePrimary") && !holds_true("ismaster")) return false;
+  if (!hello.str("setName") || !bson_iter_init_find(&it, hello.get(), "hosts") ||
       !BSON_ITER_HOLDS_ARRAY(&it) || !bson_iter_recurse(&it, &hosts)) {
     return false;
   }
@@ -64,7 +68,7 @@ bool is_sole_candidate(const View& hello) {
 }
 
 ReadConcern Session::level_for(ReadConcern concern) {
-  if (concern != ReadConcern::linearizable || standalone()) return concern;
+  if (concern != ReadConcern::linearizable || !client_.greeted_as_sole_candidate()) return concern;
   begin();
   Bson command;
   command.i32("hello", 1);
@@ -73,7 +77,9 @@ ReadConcern Session::level_for(ReadConcern concern) {
   bson_error_t error{};
   if (!mongoc_client_read_command_with_opts(client_.get(), target_.database.c_str(), command.get(),
                                             prefs.get(), nullptr, reply.out(), &error)) {
-    throw Failure(error);
+    const Failure failure(error);
+    if (failure.status() != Status::unsupported) throw failure;
+    return concern;
   }
   return is_sole_candidate(reply.view()) ? ReadConcern::majority : concern;
 }
