@@ -2,13 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <new>
-#include <system_error>
-#include <thread>
 
-#include "libptsecure/base/signals_blocked.hpp"
 #include "libptsecure/base/text.hpp"
 #include "libptsecure/base/time.hpp"
 #include "libptsecure/crypto/secret.hpp"
@@ -81,30 +76,6 @@ void commit(Store& store, const Reservation& reservation, const std::string& man
   }
 }
 
-// Sets a token once its time is up, unless it is destroyed before. Where the system has no thread
-// to give, the store's own time limit has to do.
-class TimeLimit {
- public:
-  explicit TimeLimit(std::chrono::milliseconds limit) {
-    const SignalsBlocked blocked;
-    try {
-      thread_ = std::jthread([this, limit](const std::stop_token& stop) {
-        std::mutex mutex;
-        std::unique_lock lock(mutex);
-        std::condition_variable_any ended;
-        if (!ended.wait_for(lock, stop, limit, [&] { return stop.stop_requested(); }))
-          token_.cancel();
-      });
-    } catch (const std::system_error&) {
-    }
-  }
-  const CancelToken& token() const { return token_; }
-
- private:
-  CancelToken token_ = CancelToken::make();
-  std::jthread thread_;
-};
-
 // After a failure: gives the number up. True when the commit went through after all, its answer
 // having been lost. A caller who cancelled isn't kept waiting by a server that doesn't answer.
 bool committed_after_all(Store& store, const Reservation& reservation, const std::string& manifest,
@@ -112,12 +83,13 @@ bool committed_after_all(Store& store, const Reservation& reservation, const std
   constexpr std::chrono::milliseconds kWhenCancelled{700};
   constexpr std::chrono::minutes kOtherwise{2};
   try {
-    const TimeLimit limit(cancel.cancelled() ? kWhenCancelled : kOtherwise);
+    const CancelToken limit =
+        CancelToken().within(cancel.cancelled() ? kWhenCancelled : kOtherwise);
     try {
-      store.abandon(reservation, limit.token());
+      store.abandon(reservation, limit);
     } catch (const Error& error) {
       if (error.status() != Status::conflict || manifest.empty()) return false;
-      const auto row = store.find(reservation.name, reservation.version, limit.token());
+      const auto row = store.find(reservation.name, reservation.version, limit);
       return row && row->manifest == manifest;
     }
   } catch (const Error&) {  // the failure that led here is the one to tell

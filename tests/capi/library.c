@@ -62,8 +62,10 @@ static void test_features(void) {
   pts_text_destroy(&features);
 }
 
-static void test_cores(void) {
+static void test_numbers(void) {
   const long online = sysconf(_SC_NPROCESSORS_ONLN);
+  const size_t alignment = pts_infer_alignment();
+  CHECK(alignment >= 16 && (alignment & (alignment - 1)) == 0);
   CHECK(pts_cores() >= 1);
   CHECK(online < 1 || pts_cores() <= (uint32_t)online);
 }
@@ -278,7 +280,7 @@ int main(void) {
   test_status_names();
   test_version();
   test_features();
-  test_cores();
+  test_numbers();
   test_messages();
   test_struct_size();
   test_inits();

@@ -301,6 +301,55 @@ static void test_infer_v2(void) {
   pts_store_destroy(&store);
 }
 
+/* Runs and forks obey their call, and a body is given back all the same. */
+static void test_ended_calls(void) {
+  pts_error error;
+  unsigned char body[1024];
+  const size_t json_size = binary_request(body, 0, "");
+  int released = 0;
+  pts_store* store = new_store("ended");
+  pts_keyring* keys = new_keys();
+  pts_model *model = NULL, *fork = NULL;
+  pts_package* package = NULL;
+  pts_value *image = NULL, *result = NULL;
+  const pts_value* inputs[1];
+  pts_bytes* answer = NULL;
+  pts_cancel* cancel = NULL;
+  char *example = NULL, *text = NULL;
+  pts_call call = PTS_CALL_INIT;
+  publish_digits(store, keys, 1);
+  model = open_digits(store, keys, NULL);
+  image = load_npy(PTSECURE_SOURCE_DIR "/examples/digits/sample.npy");
+  inputs[0] = image;
+  CHECK_OK(pts_model_example(model, &example, &error));
+  CHECK_OK(pts_store_fetch(store, "digits", keys, NULL, NULL, &package, &error));
+  CHECK_OK(pts_cancel_create(&cancel, &error));
+  call.cancel = cancel;
+  call.timeout_ms = 60000;
+  CHECK_OK(pts_model_infer(model, inputs, 1, NULL, &call, &result, &error));
+  pts_value_destroy(&result);
+  pts_cancel_set(cancel);
+#define ENDED(function_call) CHECK_STATUS(function_call, PTS_CANCELLED)
+  ENDED(pts_model_infer(model, inputs, 1, NULL, &call, &result, &error));
+  ENDED(pts_model_infer_json(model, example, strlen(example), NULL, &call, &text, &error));
+  ENDED(pts_model_infer_v1(model, "{}", 2, NULL, &call, &text, NULL, &error));
+  ENDED(pts_model_infer_v2(model, body, json_size + 256, json_size, NULL, &call, &answer, NULL,
+                           count_release, &released, &error));
+  ENDED(pts_model_fork(model, &call, &fork, &error));
+  ENDED(pts_package_load(package, NULL, &call, &fork, &error));
+  ENDED(pts_package_swap(package, model, NULL, &call, &fork, &error));
+  ENDED(pts_model_open(store, "digits", keys, NULL, &call, &fork, &error));
+#undef ENDED
+  CHECK(result == NULL && text == NULL && answer == NULL && fork == NULL && released == 1);
+  pts_text_destroy(&example);
+  pts_value_destroy(&image);
+  pts_cancel_destroy(&cancel);
+  pts_package_destroy(&package);
+  pts_model_destroy(&model);
+  pts_keyring_destroy(&keys);
+  pts_store_destroy(&store);
+}
+
 typedef struct {
   const pts_model* model;
   int failures;
@@ -387,6 +436,7 @@ int main(void) {
   test_open_and_run();
   test_inputs();
   test_infer_v2();
+  test_ended_calls();
   test_threads();
   test_refused();
   return finish();
