@@ -45,6 +45,7 @@ from ptsecure.errors import (
     UnsupportedError,
     UntrustedError,
 )
+from ptsecure.expect import Expect
 from ptsecure.keyring import Keyring
 from ptsecure.listing import (
     Alias,
@@ -78,6 +79,7 @@ __all__ = [
     "CorruptError",
     "EngineError",
     "Error",
+    "Expect",
     "ForbiddenError",
     "GridFSFile",
     "InternalError",

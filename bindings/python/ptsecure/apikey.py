@@ -57,6 +57,7 @@ class ApiKeyManager:
         not_before: datetime | None = None,
         expires: datetime | None = None,
         reason: str | None = None,
+        timeout: float | None = None,
     ) -> NewApiKey:
         """Makes an API key.
 
@@ -67,29 +68,38 @@ class ApiKeyManager:
             rate: requests per second; 0 = unlimited.
             burst: requests at once; 0 = one second's.
             bytes_rate: tensor bytes per second; 0 = unlimited.
-            not_before, expires: with a time zone, or local time.
+            not_before, expires: with a time zone, or local time; None = at once, never.
+            reason: why, for the record.
+            timeout: see `Store`.
         """
         key, record = _ptsecure.create_apikey(
             self._store._raw,
             self._keys._raw,
-            owner,
-            list(models),
-            sum({_SCOPES[scope] for scope in scopes}),
-            rate,
-            burst,
-            bytes_rate,
-            _seconds(not_before),
-            _seconds(expires),
-            reason or "",
+            _ptsecure.Deadline(timeout),
+            owner=owner,
+            models=list(models),
+            scopes=sum({_SCOPES[scope] for scope in scopes}),
+            rate=rate,
+            burst=burst,
+            bytes_rate=bytes_rate,
+            not_before=_seconds(not_before),
+            expires=_seconds(expires),
+            reason=reason or "",
         )
         return NewApiKey(key, json.loads(record))
 
     def rotate(
-        self, id: str, *, grace: timedelta = timedelta(), reason: str | None = None
+        self,
+        id: str,
+        *,
+        grace: timedelta = timedelta(),
+        reason: str | None = None,
+        timeout: float | None = None,
     ) -> NewApiKey:
         """Gives the same id a new secret; the one before stays valid for `grace`."""
+        seconds, limit = int(grace.total_seconds()), _ptsecure.Deadline(timeout)
         key, record = _ptsecure.rotate_apikey(
-            self._store._raw, self._keys._raw, id, int(grace.total_seconds()), reason or ""
+            self._store._raw, self._keys._raw, id, seconds, reason or "", limit
         )
         return NewApiKey(key, json.loads(record))
 
@@ -99,22 +109,29 @@ class ApiKeyManager:
         state: Literal["active", "disabled", "deleted"],
         *,
         reason: str | None = None,
+        timeout: float | None = None,
     ) -> None:
-        """ "deleted" is final (RevokedError afterwards)."""
-        _ptsecure.set_apikey_state(self._store._raw, self._keys._raw, id, state, reason or "")
+        """ "deleted" is final (RevokedError afterwards). Checkers refuse a key that was disabled
+        or deleted within two seconds, while the store answers them."""
+        limit = _ptsecure.Deadline(timeout)
+        _ptsecure.set_apikey_state(
+            self._store._raw, self._keys._raw, id, state, reason or "", limit
+        )
 
-    def show(self, id: str) -> dict[str, Any]:
+    def show(self, id: str, *, timeout: float | None = None) -> dict[str, Any]:
         """id, owner, scopes, models, state, not_before, expires, created, rate, burst, bytes_rate,
         old_secret_until, sequence, time, reason, signer; verified."""
+        limit = _ptsecure.Deadline(timeout)
         record: dict[str, Any] = json.loads(
-            _ptsecure.show_apikey(self._store._raw, self._keys._raw, id)
+            _ptsecure.show_apikey(self._store._raw, self._keys._raw, id, limit)
         )
         return record
 
-    def list(self) -> list[dict[str, Any]]:
+    def list(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
         """What `show` gives of each; of one whose records aren't to be trusted id and error."""
+        limit = _ptsecure.Deadline(timeout)
         records: list[dict[str, Any]] = json.loads(
-            _ptsecure.list_apikeys(self._store._raw, self._keys._raw)
+            _ptsecure.list_apikeys(self._store._raw, self._keys._raw, limit)
         )
         return records
 
@@ -130,14 +147,16 @@ class ApiKeyUse:
 class ApiKeys(Handle):
     """Checks the API keys that requests bring, from any thread.
 
-    A thread of its own asks the store which keys have changed; a check reads memory alone, apart
-    from the first one of an id. Open one per worker process, after forking.
+    A thread of its own asks the store which keys have changed, so that a key that was disabled,
+    deleted or rotated is refused within two seconds while the store answers; a check reads memory
+    alone, apart from the first one of an id. Open one per worker process, after forking.
 
     Args:
         store: where the keys' records are.
         keys: with the public key of those who sign API keys.
         grace: seconds that keys stay valid while the store can't be asked.
         refresh: seconds between two questions to the store, 0.01 to 1.
+        timeout: for opening it, which asks the store once; see `Store`.
     """
 
     __slots__ = ()
@@ -145,9 +164,16 @@ class ApiKeys(Handle):
     _raw: _ptsecure.ApiKeys
 
     def __init__(
-        self, store: Store, keys: Keyring, *, grace: float = 60.0, refresh: float = 0.5
+        self,
+        store: Store,
+        keys: Keyring,
+        *,
+        grace: float = 60.0,
+        refresh: float = 0.5,
+        timeout: float | None = None,
     ) -> None:
-        self._raw = _ptsecure.ApiKeys.open(store._raw, keys._raw, grace, refresh)
+        limit = _ptsecure.Deadline(timeout)
+        self._raw = _ptsecure.ApiKeys.open(store._raw, keys._raw, grace, refresh, limit)
 
     def check(
         self,
@@ -157,6 +183,7 @@ class ApiKeys(Handle):
         scope: Scope = "infer",
         counted: bool = True,
         nbytes: int = 0,
+        timeout: float | None = None,
     ) -> ApiKeyUse:
         """Whether the text that a client presents may do this now; charges its rates.
 
@@ -166,6 +193,8 @@ class ApiKeys(Handle):
             scope: what it needs.
             counted: False asks only, and leaves the rates alone.
             nbytes: tensor bytes that the request brings.
+            timeout: seconds to wait for the store, which is asked about an id that is new; at most
+                about 2 are waited in any case.
 
         Raises:
             UnauthenticatedError: no such key, or none that is valid now.
@@ -173,8 +202,9 @@ class ApiKeys(Handle):
             RateLimitedError: over its rate; `retry_after` says how many seconds to wait.
             UnavailableError: the store hasn't answered for longer than the grace.
         """
+        limit = None if timeout is None else _ptsecure.Deadline(timeout)
         status, message, id, owner, wait = self._raw.check(
-            presented, model or "", _SCOPES[scope], counted, nbytes
+            presented, model or "", _SCOPES[scope], counted, nbytes, limit
         )
         if status == 0:
             return ApiKeyUse(id, owner)

@@ -21,22 +21,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ptsecure.errors import InvalidModelError, UnsupportedError
+from ptsecure import _ptsecure
+from ptsecure.errors import InvalidArgumentError, InvalidModelError, UnsupportedError
 from ptsecure.progress import Progress, elapsing
+from ptsecure.source import Source, Wanted
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["compile_program", "is_exported"]
+__all__ = ["ProgramSource", "compile_program"]
 
 # Where the compiler writes is a setting of the whole process.
 _one_at_a_time = threading.Lock()
-
-
-def is_exported(model: object) -> bool:
-    """Whether it is a torch.export.ExportedProgram; asks without importing torch."""
-    export = sys.modules.get("torch.export")
-    return export is not None and isinstance(model, export.ExportedProgram)
 
 
 @contextmanager
@@ -170,3 +166,34 @@ def compile_program(program: "torch.export.ExportedProgram", progress: Progress)
         except Exception as error:
             _raise(getattr(error, "inner_exception", error))
     return package.getbuffer()
+
+
+def _is_exported(model: object) -> bool:
+    """Asks without importing torch."""
+    export = sys.modules.get("torch.export")
+    return export is not None and isinstance(model, export.ExportedProgram)
+
+
+class ProgramSource(Source):
+    """A torch.export.ExportedProgram, and whatever else is to be compiled."""
+
+    kind = "a torch.export.ExportedProgram"
+
+    @classmethod
+    def takes(cls, model: object, wanted: Wanted) -> bool:
+        return wanted.compile or _is_exported(model)
+
+    def add_to(self, raw: _ptsecure.Source) -> None:
+        if not _is_exported(self.model):
+            raise InvalidArgumentError(
+                "compile=True takes a torch.export.ExportedProgram, as torch.export.export("
+                "module, inputs) or torch.export.load(path) gives it, not a "
+                f"{type(self.model).__name__}"
+            )
+        if not self.wanted.compile or self.wanted.format not in (None, "aotinductor"):
+            raise InvalidArgumentError(
+                "an exported program can't be run before it is compiled: publish it with "
+                "compile=True, or what torch._inductor.aoti_compile_and_package makes of it, as "
+                "format='aotinductor'"
+            )
+        raw.add_bytes(compile_program(self.model, self.wanted.progress))

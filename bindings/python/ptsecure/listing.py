@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from ptsecure import _ptsecure
 from ptsecure.errors import BY_CODE
-from ptsecure.live import Captured
+from ptsecure.source import Captured
 
 __all__ = [
     "Alias",

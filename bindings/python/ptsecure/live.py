@@ -9,22 +9,16 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ptsecure.errors import InvalidModelError
+from ptsecure import _ptsecure
+from ptsecure.errors import InvalidArgumentError, InvalidModelError
+from ptsecure.source import Captured, Source, Wanted
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Captured", "capture", "is_live", "state_bytes"]
-
-Captured = Literal["scripted", "traced"]
-
-
-def is_live(model: object) -> bool:
-    """Whether it is a torch module; asks without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(model, torch.nn.Module)
+__all__ = ["ModuleSource", "StateSource"]
 
 
 @contextmanager
@@ -68,7 +62,7 @@ def _to_script(
         return torch.jit.trace(module, _as_tensors(sample), check_trace=False), "traced"
 
 
-def capture(
+def _capture(
     module: "torch.nn.Module", sample: tuple[Any, ...] | None
 ) -> tuple[bytes, Captured | None]:
     """The TorchScript archive of a module, and how it was made (None: it was TorchScript).
@@ -93,10 +87,37 @@ def capture(
     return data, how
 
 
-def state_bytes(state: "Mapping[str, torch.Tensor]") -> memoryview:
-    """What torch.save makes of a state_dict."""
-    import torch
+class ModuleSource(Source):
+    """An nn.Module or a torch.jit.ScriptModule."""
 
-    file = io.BytesIO()
-    torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, file)
-    return file.getbuffer()
+    kind = "a torch module"
+
+    @classmethod
+    def takes(cls, model: object, wanted: Wanted) -> bool:
+        torch = sys.modules.get("torch")  # asks without importing it
+        return torch is not None and isinstance(model, torch.nn.Module)
+
+    def add_to(self, raw: _ptsecure.Source) -> None:
+        if self.wanted.format not in (None, "torchscript") or self.wanted.weights_of is not None:
+            raise InvalidArgumentError(
+                "a live module is published as format='torchscript', without weights_of"
+            )
+        data, self.captured = _capture(self.model, self.wanted.sample)
+        raw.add_bytes(memoryview(data))
+
+
+class StateSource(Source):
+    """A state_dict: weights for a compiled program, as what torch.save makes of them."""
+
+    @classmethod
+    def takes(cls, model: object, wanted: Wanted) -> bool:
+        return wanted.weights_of is not None and isinstance(model, Mapping)
+
+    def add_to(self, raw: _ptsecure.Source) -> None:
+        import torch
+
+        state: Mapping[str, torch.Tensor] = self.model
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        file = io.BytesIO()
+        torch.save(plain, file)
+        raw.add_bytes(file.getbuffer())

@@ -3,15 +3,15 @@
 import json
 import os
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, Literal, Self
 
 from ptsecure import _ptsecure
 from ptsecure._arguments import text_or_none
 from ptsecure._handle import Handle
 from ptsecure.errors import InvalidArgumentError
+from ptsecure.expect import Expect
 from ptsecure.progress import Progress, reporting
-from ptsecure.torch_location import torch_dir
+from ptsecure.torch_location import torch_dir as installed_torch
 
 __all__ = ["Model", "Optimize", "Output", "Package", "Verify"]
 
@@ -20,47 +20,38 @@ Optimize = Literal["none", "freeze", "inference"]
 Output = Literal["auto", "numpy", "torch"]
 
 
-def _whole_seconds(age: timedelta | float | None) -> int:
-    """As the raw layer takes an age, where 0 is any."""
-    if age is None:
-        return 0
-    seconds = age.total_seconds() if isinstance(age, timedelta) else age
-    if not 0 < seconds < 2**63:
-        raise InvalidArgumentError(f"max_age is a positive time, or None for any, not {age}")
-    return max(int(seconds), 1)
-
-
-def open_arguments(
+def open_options(
+    *,
     verify: Verify = "signed",
     device: str = "cpu",
     intra_op_threads: int = 0,
     warm_ups: int = 0,
-    torch: str | os.PathLike[str] | None = None,
-    manifest: str | None = None,
-    min_sequence: int = 0,
-    max_age: timedelta | float | None = None,
     optimize: Optimize = "none",
-) -> _ptsecure.OpenArguments:
-    if not 0 <= min_sequence < 2**63:
-        raise InvalidArgumentError(
-            f"min_sequence is a record's number, or 0 for any, not {min_sequence}"
-        )
-    return _ptsecure.OpenArguments(
-        verify,
-        device,
-        intra_op_threads,
-        warm_ups,
-        torch_dir() if torch is None else os.fspath(torch),
-        text_or_none("manifest", manifest),
-        min_sequence,
-        _whole_seconds(max_age),
-        optimize,
+    torch_dir: str | os.PathLike[str] | None = None,
+    expect: Expect | None = None,
+) -> _ptsecure.OpenOptions:
+    expect = expect or Expect()
+    return _ptsecure.OpenOptions(
+        verify=verify,
+        device=device,
+        intra_op_threads=intra_op_threads,
+        warm_up_runs=warm_ups,
+        optimize=optimize,
+        torch_dir=installed_torch() if torch_dir is None else os.fspath(torch_dir),
+        manifest=text_or_none("manifest", expect.manifest),
+        min_sequence=expect.min_sequence,
+        max_age=expect.max_age_seconds,
     )
 
 
 def _json_bytes(request: str | bytes | dict[str, Any]) -> bytes:
     text = json.dumps(request) if isinstance(request, dict) else request
     return text.encode() if isinstance(text, str) else text
+
+
+def _limit(timeout: float | None) -> _ptsecure.Deadline | None:
+    """None costs a run nothing."""
+    return None if timeout is None else _ptsecure.Deadline(timeout)
 
 
 class Model(Handle):
@@ -84,6 +75,10 @@ class Model(Handle):
     stateful one run one after the other, so give each stream of inputs its own `fork`. After
     `os.fork()` the child can't run it (ClosedError): load models in the worker.
 
+    `timeout`: seconds that a run may wait for its turn on a stateful model; then it fails with
+    TimeoutError, and nothing was run. Ctrl-C ends the wait likewise. A run that has begun can't be
+    stopped, only waited for. It is always the call's: an input of this name is given by position.
+
     Raises:
         InvalidInputError: the inputs aren't what the model expects, or no inputs at all.
         EngineError: the model failed while running.
@@ -99,26 +94,41 @@ class Model(Handle):
         self._raw = raw
         self._metadata: dict[str, Any] | None = None
 
-    def __call__(self, *inputs: Any, **named: Any) -> Any:
-        return self._raw.infer(inputs, named, None)
+    def __call__(self, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:
+        if timeout is not None and any(i["name"] == "timeout" for i in self.metadata["inputs"]):
+            raise InvalidArgumentError(
+                "this model has an input 'timeout': give it by position; timeout= is how long the "
+                "call may wait, and can't be told from it here"
+            )
+        return self._raw.infer(inputs, named, None, _limit(timeout))
 
-    def call(self, method: str, *inputs: Any, **named: Any) -> Any:
+    def call(self, method: str, *inputs: Any, timeout: float | None = None, **named: Any) -> Any:
         """Runs another exported method than `forward` (NotFoundError: it has none of this name)."""
-        return self._raw.infer(inputs, named, method)
+        return self._raw.infer(inputs, named, method, _limit(timeout))
 
-    def infer_json(self, request: str | bytes | dict[str, Any]) -> dict[str, Any]:
+    def infer_json(
+        self, request: str | bytes | dict[str, Any], *, timeout: float | None = None
+    ) -> dict[str, Any]:
         """Runs it on an Open Inference Protocol V2 JSON request and gives the JSON response."""
-        answer: dict[str, Any] = json.loads(self._raw.infer_json(_json_bytes(request), ""))
+        text = self._raw.infer_json(_json_bytes(request), "", _limit(timeout))
+        answer: dict[str, Any] = json.loads(text)
         return answer
 
-    def infer_v1(self, request: str | bytes | dict[str, Any]) -> dict[str, Any]:
+    def infer_v1(
+        self, request: str | bytes | dict[str, Any], *, timeout: float | None = None
+    ) -> dict[str, Any]:
         """Runs it on a KServe V1 request, {"instances": [...]} or {"inputs": ...}, and gives the
         response, {"predictions": ...}. Its signature has to be known, from a sample as a rule."""
-        answer: dict[str, Any] = json.loads(self._raw.infer_v1(_json_bytes(request), ""))
+        text = self._raw.infer_v1(_json_bytes(request), "", _limit(timeout))
+        answer: dict[str, Any] = json.loads(text)
         return answer
 
     def infer_v2(
-        self, body: bytes | bytearray | memoryview, json_size: int | None = None
+        self,
+        body: bytes | bytearray | memoryview,
+        json_size: int | None = None,
+        *,
+        timeout: float | None = None,
     ) -> tuple[memoryview, int]:
         """Runs it on an Open Inference Protocol V2 request with the binary tensor extension, as an
         HTTP server gets it.
@@ -126,6 +136,7 @@ class Model(Handle):
         Args:
             body: JSON, and behind it the bytes of the inputs that have a `binary_data_size`.
             json_size: bytes of JSON, the header Inference-Header-Content-Length; None = all.
+            timeout: see `Model`.
 
         Returns:
             The response, built the same way, and the bytes of JSON at its beginning: the whole of
@@ -133,12 +144,13 @@ class Model(Handle):
         """
         view = memoryview(body)
         size = view.nbytes if json_size is None else json_size
-        response, response_json_size = self._raw.infer_v2(view, size, "")
+        response, response_json_size = self._raw.infer_v2(view, size, "", _limit(timeout))
         return memoryview(response), response_json_size
 
-    def fork(self) -> Self:
-        """A model that shares the weights and has a copy of the state as it is now."""
-        return type(self)(self._raw.fork())
+    def fork(self, *, timeout: float | None = None) -> Self:
+        """A model that shares the weights and has a copy of the state as it is now, once a run of a
+        stateful model that is under way has ended."""
+        return type(self)(self._raw.fork(_limit(timeout)))
 
     @property
     def name(self) -> str:
@@ -176,6 +188,7 @@ class Package(Handle):
     """A version whose manifest has been verified; nothing of it is decrypted yet.
 
     `store.fetch` makes one. For models that other code runs, and for files that are no models.
+    `timeout` and Ctrl-C as in `Store`.
     """
 
     __slots__ = ()
@@ -220,16 +233,28 @@ class Package(Handle):
         output: Output = "auto",
         torch_dir: str | os.PathLike[str] | None = None,
         progress: Progress = False,
+        timeout: float | None = None,
     ) -> Model:
         """Decrypts and loads it; arguments as in `Store.load`."""
-        arguments = open_arguments(
-            verify, device, intra_op_threads, warm_ups, torch_dir, optimize=optimize
+        limit = _ptsecure.Deadline(timeout)
+        options = open_options(
+            verify=verify,
+            device=device,
+            intra_op_threads=intra_op_threads,
+            warm_ups=warm_ups,
+            optimize=optimize,
+            torch_dir=torch_dir,
         )
         with reporting(progress, f"opening {self.name}/{self.version}") as on_progress:
-            return Model(self._raw.load(arguments, output, on_progress))
+            return Model(self._raw.load(options, output, limit, on_progress))
 
     def swap(
-        self, running: Model, *, verify: Verify = "signed", progress: Progress = False
+        self,
+        running: Model,
+        *,
+        verify: Verify = "signed",
+        progress: Progress = False,
+        timeout: float | None = None,
     ) -> Model:
         """Puts the weights of this version under the program of a model that is running.
 
@@ -240,7 +265,7 @@ class Package(Handle):
         Args:
             running: a model of the same program: of the version that this one was published as
                 `weights_of`, or of other weights for it.
-            verify, progress: as in `Store.load`.
+            verify, progress, timeout: as in `Store.load`.
 
         Returns:
             The model as this version.
@@ -249,26 +274,47 @@ class Package(Handle):
             InvalidArgumentError: it is another program.
             UnsupportedError: the engine or the package can't: `load` it beside `running`.
         """
+        limit, options = _ptsecure.Deadline(timeout), open_options(verify=verify)
         with reporting(progress, f"opening {self.name}/{self.version}") as on_progress:
-            return Model(self._raw.swap(running._raw, open_arguments(verify), on_progress))
+            return Model(self._raw.swap(running._raw, options, limit, on_progress))
 
-    def decrypt(self, *, progress: Progress = False) -> memoryview:
+    def decrypt(self, *, progress: Progress = False, timeout: float | None = None) -> memoryview:
         """All plaintext bytes, every one authenticated, in memory that is overwritten with zeros
         when the last view of it is gone."""
+        limit = _ptsecure.Deadline(timeout)
         with reporting(progress, f"decrypting {self.name}/{self.version}") as on_progress:
-            return memoryview(self._raw.decrypt(open_arguments(), on_progress))
+            return memoryview(self._raw.decrypt(open_options(), limit, on_progress))
 
-    def stream(self, write: Callable[[memoryview], object]) -> None:
+    def stream(
+        self,
+        write: Callable[[memoryview], object],
+        *,
+        progress: Progress = False,
+        timeout: float | None = None,
+    ) -> None:
         """Calls `write(view)` with the plaintext in order, each segment authenticated before it is
         handed out; only a normal return says that all of it came. A view is released when `write`
         returns. Called on another thread, one at a time; what it raises comes out of here."""
-        self._raw.stream(open_arguments(), write)
+        limit = _ptsecure.Deadline(timeout)
+        with reporting(progress, f"decrypting {self.name}/{self.version}") as on_progress:
+            self._raw.stream(write, open_options(), limit, on_progress)
 
-    def export(self, folder: str | os.PathLike[str], *, progress: Progress = False) -> None:
+    def export(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        progress: Progress = False,
+        timeout: float | None = None,
+    ) -> None:
         """Writes the parts in their standard formats, still encrypted, into a new or empty
         folder: payload.bin, key-N.jwe, manifest.jws, digests.bin, README.txt."""
+        self._export(folder, _ptsecure.Deadline(timeout), progress)
+
+    def _export(
+        self, folder: str | os.PathLike[str], limit: _ptsecure.Deadline, progress: Progress
+    ) -> None:
         with reporting(progress, f"exporting {self.name}/{self.version}") as on_progress:
-            self._raw.export(os.fspath(folder), open_arguments(), on_progress)
+            self._raw.export(os.fspath(folder), open_options(), limit, on_progress)
 
     def __repr__(self) -> str:
         if self.closed:

@@ -1,19 +1,32 @@
 """Where the bytes of a model, or the text of a JWE, come from."""
 
-import base64
 import io
-import json
 import mmap
 import os
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from ptsecure import _ptsecure
 from ptsecure._arguments import text_or_none
 from ptsecure.errors import ConflictError, InvalidArgumentError
+from ptsecure.progress import Progress
 
-__all__ = ["BinaryFile", "GridFSFile", "JWKLike", "Source"]
+__all__ = [
+    "STORED",
+    "BinaryFile",
+    "Captured",
+    "Format",
+    "GridFSFile",
+    "Source",
+    "Stored",
+    "Wanted",
+    "to_source",
+]
+
+Format = Literal["torchscript", "aotinductor", "opaque"]
+Captured = Literal["scripted", "traced"]
 
 
 class BinaryFile(Protocol):
@@ -29,20 +42,9 @@ class BinaryFile(Protocol):
     def tell(self) -> int: ...
 
 
-Bytes = bytes | bytearray | memoryview | mmap.mmap
-Source = str | os.PathLike[str] | Bytes | BinaryFile
-"""A path; anything bytes-like; or a BinaryFile."""
-
-JWKLike = Mapping[str, Any] | str | bytes
-"""A JWK (RFC 7517) as a dict, or as JSON text."""
-
-_ReadAt = Callable[[int, memoryview], None]
-
-
 @dataclass(frozen=True, slots=True)
 class GridFSFile:
-    """A file in a MongoDB database's GridFS, fetched by the library itself: `Store.import_jwe`
-    takes it. It is only read."""
+    """A file in a MongoDB database's GridFS, fetched by the library itself. It is only read."""
 
     uri: str
     """mongodb:// or mongodb+srv://, naming the database. Its own time limits count, or else 5 s to
@@ -52,28 +54,109 @@ class GridFSFile:
     id: object = None
     """The file with this _id: an ObjectId, its 24 hex digits, or another text."""
     bucket: str = "fs"
-    jwk_filename: str | None = None
-    """The file in the same bucket that holds the JWK. Then none is given, and the plaintext's
-    SHA-256 has to be: whoever can write there can have made both."""
 
-    def _raw(self) -> _ptsecure.GridfsFile:
-        return _ptsecure.GridfsFile(
-            self.uri,
-            self.bucket,
-            text_or_none("filename", self.filename),
-            text_or_none("id", None if self.id is None else str(self.id)),
-            text_or_none("jwk_filename", self.jwk_filename),
+
+Bytes = bytes | bytearray | memoryview | mmap.mmap
+Stored = str | os.PathLike[str] | Bytes | BinaryFile | GridFSFile
+"""A path; anything bytes-like; a BinaryFile; or a GridFSFile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a publish asks for that decides how a model becomes bytes."""
+
+    sample: tuple[Any, ...] | None = None
+    format: Format | None = None
+    compile: bool = False
+    weights_of: str | None = None
+    progress: Progress = False
+
+
+class Source(ABC):
+    """A model of one kind, that knows how its bytes get into the library."""
+
+    kind: ClassVar[str] = ""
+    """What an error calls it; "" = not spoken of."""
+    captured: Captured | None = None
+    """How an nn.Module became a program, once `raw` was called."""
+
+    def __init__(self, model: Any, wanted: Wanted) -> None:
+        self.model = model
+        self.wanted = wanted
+
+    @classmethod
+    @abstractmethod
+    def takes(cls, model: object, wanted: Wanted) -> bool:
+        """Whether it is of this kind."""
+
+    @abstractmethod
+    def add_to(self, raw: _ptsecure.Source) -> None: ...
+
+    def raw(self) -> _ptsecure.Source:
+        """For the library, which reads it during the call."""
+        raw = _ptsecure.Source()
+        self.add_to(raw)
+        return raw
+
+
+class PathSource(Source):
+    kind = "a path"
+
+    @classmethod
+    def takes(cls, model: object, wanted: Wanted) -> bool:
+        return isinstance(model, str | os.PathLike)
+
+    def add_to(self, raw: _ptsecure.Source) -> None:
+        raw.add_file(os.fspath(self.model))
+
+
+class GridFSSource(Source):
+    kind = "a GridFSFile"
+
+    @classmethod
+    def takes(cls, model: object, wanted: Wanted) -> bool:
+        return isinstance(model, GridFSFile)
+
+    def add_to(self, raw: _ptsecure.Source) -> None:
+        file: GridFSFile = self.model
+        raw.add_gridfs(
+            uri=file.uri,
+            bucket=file.bucket,
+            filename=text_or_none("filename", file.filename),
+            id=text_or_none("id", None if file.id is None else str(file.id)),
         )
 
 
-def _memory(source: object) -> memoryview | None:
-    """A view of what is bytes-like."""
-    if isinstance(source, io.BytesIO):
-        return source.getbuffer()
-    try:
-        return memoryview(source)  # type: ignore[arg-type]  # anything may have a buffer
-    except TypeError:
-        return None
+class MemorySource(Source):
+    """Anything that has a buffer."""
+
+    kind = "bytes"
+
+    @classmethod
+    def takes(cls, model: object, wanted: Wanted) -> bool:
+        if isinstance(model, io.BytesIO):
+            return True
+        try:
+            with memoryview(model):  # type: ignore[arg-type]  # anything may have a buffer
+                return True
+        except TypeError:
+            return False
+
+    def add_to(self, raw: _ptsecure.Source) -> None:
+        data = self.model.getbuffer() if isinstance(self.model, io.BytesIO) else self.model
+        raw.add_bytes(memoryview(data))
+
+
+class FileSource(Source):
+    kind = "a binary file"
+
+    @classmethod
+    def takes(cls, model: object, wanted: Wanted) -> bool:
+        return hasattr(model, "read")
+
+    def add_to(self, raw: _ptsecure.Source) -> None:
+        reading = _Reading(self.model)
+        raw.add_reader(reading.size, reading)
 
 
 class _Reading:
@@ -113,77 +196,19 @@ class _Reading:
         self._at += filled
 
 
-def _reading(source: Any, also: str) -> _Reading:
-    if not hasattr(source, "read"):
-        raise InvalidArgumentError(
-            f"a {type(source).__name__} is no model: expected a path, bytes, a binary file{also}"
-        )
-    return _Reading(source)
+STORED: tuple[type[Source], ...] = (PathSource, GridFSSource, MemorySource, FileSource)
+"""The kinds whose bytes are there already."""
 
 
-def publish(
-    store: _ptsecure.Store,
-    name: str,
-    model: object,
-    keys: _ptsecure.Keyring,
-    arguments: _ptsecure.PublishArguments,
-    on_progress: "_ptsecure.OnProgress",
-) -> int:
-    if isinstance(model, str | os.PathLike):
-        path = os.fspath(model)
-        return _ptsecure.publish_file(store, name, path, keys, arguments, on_progress)
-    memory = _memory(model)
-    if memory is not None:
-        return _ptsecure.publish_bytes(store, name, memory, keys, arguments, on_progress)
-    reading = _reading(model, ", a torch module or a torch.export.ExportedProgram")
-    return _ptsecure.publish_read(store, name, reading.size, reading, keys, arguments, on_progress)
-
-
-def _from_memory(memory: memoryview) -> tuple[int, _ReadAt]:
-    flat = memory.cast("B") if memory.c_contiguous else memoryview(memory.tobytes())
-
-    def read(position: int, into: memoryview) -> None:
-        into[:] = flat[position : position + len(into)]
-
-    return len(flat), read
-
-
-def _jwk_text(jwk: JWKLike | None, password: str | bytes | None) -> bytes:
-    if jwk is not None and password is not None:
-        raise InvalidArgumentError("a JWE is opened by jwk= or by password=, not by both")
-    if password is not None:
-        octets = password.encode() if isinstance(password, str) else password
-        k = base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
-        return json.dumps({"kty": "oct", "k": k}).encode()
-    if jwk is None:
-        return b""
-    text = json.dumps(dict(jwk)) if isinstance(jwk, Mapping) else jwk
-    return text.encode() if isinstance(text, str) else text
-
-
-def import_jwe(
-    store: _ptsecure.Store,
-    name: str,
-    source: object,
-    jwk: JWKLike | None,
-    password: str | bytes | None,
-    sha256: str | bytes | None,
-    keys: _ptsecure.Keyring,
-    arguments: _ptsecure.PublishArguments,
-    on_progress: "_ptsecure.OnProgress",
-) -> int:
-    text = _jwk_text(jwk, password)
-    digest = text_or_none("sha256", sha256.hex() if isinstance(sha256, bytes) else sha256)
-    rest = (text, digest, keys, arguments, on_progress)
-    if isinstance(source, GridFSFile):
-        return _ptsecure.import_gridfs(store, name, source._raw(), *rest)
-    if not text:
-        raise InvalidArgumentError("a JWE needs the key that opens it: jwk= or password=")
-    if isinstance(source, str | os.PathLike):
-        return _ptsecure.import_file(store, name, os.fspath(source), *rest)
-    memory = _memory(source)
-    if memory is not None:
-        size, read = _from_memory(memory)
-        return _ptsecure.import_read(store, name, size, read, *rest)
-    reading = _reading(source, " or a GridFSFile")
-    return _ptsecure.import_read(store, name, reading.size, reading, *rest)
+def to_source(
+    model: object, kinds: Sequence[type[Source]] = STORED, wanted: Wanted | None = None
+) -> Source:
+    """What publishes a model, by the first kind that takes it."""
+    wanted = wanted or Wanted()
+    for kind in kinds:
+        if kind.takes(model, wanted):
+            return kind(model, wanted)
+    *names, last = [kind.kind for kind in kinds if kind.kind]
+    raise InvalidArgumentError(
+        f"a {type(model).__name__} is no model: expected {', '.join(names)} or {last}"
+    )

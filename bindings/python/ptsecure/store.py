@@ -3,36 +3,26 @@
 import json
 import logging
 import os
-import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ptsecure import _ptsecure, source
-from ptsecure._arguments import text_or_none
-from ptsecure._handle import Handle
-from ptsecure.compiled import compile_program, is_exported
-from ptsecure.errors import InvalidArgumentError
+from ptsecure import _ptsecure
+from ptsecure.expect import Expect
+from ptsecure.history import History, KeyStatus
 from ptsecure.keyring import Keyring
-from ptsecure.listing import (
-    Alias,
-    AliasRecord,
-    Check,
-    Listing,
-    LogRecord,
-    ModelEntry,
-    PublishedVersion,
-    VersionEntry,
-    checked,
-    entry,
-    listed,
-)
-from ptsecure.live import capture, is_live, state_bytes
-from ptsecure.model import Model, Optimize, Output, Package, Verify, open_arguments
+from ptsecure.listing import Check, Listing, ModelEntry, PublishedVersion, VersionEntry
+from ptsecure.listing import checked, listed
+from ptsecure.model import Model, Optimize, Output, Package, Verify, open_options
 from ptsecure.progress import Progress, reporting
-from ptsecure.source import GridFSFile, JWKLike, Source
+from ptsecure.publishing import (
+    PUBLISHED,
+    JWKLike,
+    as_inputs,
+    import_options,
+    publish_options,
+)
+from ptsecure.source import Format, Stored, Wanted, to_source
 from ptsecure.state import state_file
-from ptsecure.torch_location import torch_dir as installed_torch
 
 if TYPE_CHECKING:
     import torch
@@ -40,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyStatus", "Log", "Store", "open_store"]
 
-KeyStatus = Literal["enabled", "disabled", "destroyed"]
-Format = Literal["torchscript", "aotinductor", "opaque"]
 Log = logging.Logger | Callable[[int, str], object]
 
 _LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG}
@@ -51,56 +39,6 @@ def _log_function(log: Log | None) -> Callable[[int, str], object] | None:
     if not isinstance(log, logging.Logger):
         return log
     return lambda level, message: log.log(_LEVELS.get(level, logging.ERROR), "%s", message)
-
-
-def _without_credentials(uri: str) -> str:
-    if "://" not in uri:
-        return uri
-    return re.sub(r"^([^:/]+://)[^/]*@", r"\1", uri).partition("?")[0]
-
-
-def _as_inputs(sample: Any) -> tuple[Any, ...] | None:
-    if sample is None:
-        return None
-    return sample if isinstance(sample, tuple) else (sample,)
-
-
-def _compiled(
-    model: object, compile: bool, format: Format | None, progress: Progress
-) -> memoryview:
-    if not is_exported(model):
-        raise InvalidArgumentError(
-            "compile=True takes a torch.export.ExportedProgram, as torch.export.export(module, "
-            f"inputs) or torch.export.load(path) gives it, not a {type(model).__name__}"
-        )
-    if not compile or format not in (None, "aotinductor"):
-        raise InvalidArgumentError(
-            "an exported program can't be run before it is compiled: publish it with compile=True, "
-            "or what torch._inductor.aoti_compile_and_package makes of it, as "
-            "format='aotinductor'"
-        )
-    return compile_program(model, progress)  # type: ignore[arg-type]  # it is one
-
-
-def _publish_arguments(
-    alias: str | None,
-    labels: Mapping[str, str] | None,
-    format: Format | None = None,
-    torch_dir: str | os.PathLike[str] | None = None,
-    sample: tuple[Any, ...] | None = None,
-    sample_json: Mapping[str, Any] | str | None = None,
-    weights_of: str | None = None,
-) -> _ptsecure.PublishArguments:
-    request = json.dumps(sample_json) if isinstance(sample_json, Mapping) else sample_json
-    return _ptsecure.PublishArguments(
-        format or "",
-        alias or "",
-        dict(labels or {}),
-        sample,
-        text_or_none("sample_json", request),
-        text_or_none("weights_of", weights_of),
-        installed_torch() if torch_dir is None else os.fspath(torch_dir),
-    )
 
 
 def open_store(
@@ -132,48 +70,61 @@ def open_store(
         InvalidArgumentError: the URI is none.
         UnsupportedError: this build has no MongoDB.
     """
-    text = os.fspath(uri)
-    raw = _ptsecure.Store.open(
-        text, connect_timeout, operation_timeout, threads, _log_function(log), state_file(state)
+    return Store(
+        _ptsecure.Store.open(
+            os.fspath(uri),
+            connect_timeout=connect_timeout,
+            operation_timeout=operation_timeout,
+            threads=threads,
+            log=_log_function(log),
+            state=state_file(state),
+        )
     )
-    return Store(raw, _without_credentials(text))
 
 
-class Store(Handle):
+class Store(History):
     """Where sealed models are kept: a folder or a MongoDB database. Any thread may use it.
 
     References are "name" (the newest version), "name/7" or "name@alias". After `os.fork()` a store
     opens connections of its own.
+
+    Any call here may wait for the store. Ctrl-C ends it within about a second, also while a server
+    doesn't answer, and so does `timeout`: seconds from its beginning, after which it fails with
+    TimeoutError; None = no limit. A change that wasn't made by then isn't made later.
     """
 
     __slots__ = ("uri",)
 
     _raw: _ptsecure.Store
 
-    def __init__(self, raw: _ptsecure.Store, uri: str) -> None:
+    def __init__(self, raw: _ptsecure.Store) -> None:
         self._raw = raw
-        self.uri = uri
-        """Without credentials and options."""
+        self.uri = raw.uri
+        """The folder, or the URI without credentials and options."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, *, timeout: float | None = None) -> dict[str, Any]:
         """uri (without credentials) and id (None when there is no store yet)."""
-        facts: dict[str, Any] = json.loads(self._raw.describe())
+        facts: dict[str, Any] = json.loads(self._raw.describe(_ptsecure.Deadline(timeout)))
         return facts
 
     # --- what there is ------------------------------------------------------------------------
 
-    def list(self) -> Listing[ModelEntry]:
+    def list(self, *, timeout: float | None = None) -> Listing[ModelEntry]:
         """All models, sorted by name. The index isn't verified."""
-        return listed(ModelEntry, json.loads(self._raw.list("", 0))["models"])
+        found = json.loads(self._raw.list("", 0, _ptsecure.Deadline(timeout)))
+        return listed(ModelEntry, found["models"])
 
-    def versions(self, name: str) -> Listing[VersionEntry]:
+    def versions(self, name: str, *, timeout: float | None = None) -> Listing[VersionEntry]:
         """All versions of a model, newest first. The index isn't verified."""
-        versions = json.loads(self._raw.list_versions(name, 0, 0))["versions"]
-        return listed(VersionEntry, versions, name=name)
+        found = json.loads(self._raw.list_versions(name, 0, 0, _ptsecure.Deadline(timeout)))
+        return listed(VersionEntry, found["versions"], name=name)
 
-    def show(self, reference: str, keys: Keyring) -> dict[str, Any]:
+    def show(
+        self, reference: str, keys: Keyring, *, timeout: float | None = None
+    ) -> dict[str, Any]:
         """All about a version, verified: the manifest's members, aliases, signer, key_status."""
-        facts: dict[str, Any] = json.loads(self._raw.show(reference, keys._raw))
+        limit = _ptsecure.Deadline(timeout)
+        facts: dict[str, Any] = json.loads(self._raw.show(reference, keys._raw, limit))
         return facts
 
     def verify(
@@ -181,14 +132,18 @@ class Store(Handle):
         reference: str,
         keys: Keyring,
         *,
-        manifest: str | None = None,
-        min_sequence: int = 0,
-        max_age: timedelta | float | None = None,
+        expect: Expect | None = None,
         progress: Progress = False,
+        timeout: float | None = None,
     ) -> Listing[Check]:
         """Verifies all that is stored about a version, every segment included.
 
-        `manifest`, `min_sequence` and `max_age` as in `load`.
+        Args:
+            reference: "name", "name/7" or "name@alias".
+            keys: that trust the signer. With a key that unwraps, the AEAD tags are checked too.
+            expect: what the reference must come up to, see `Expect`.
+            progress: True for a bar, or a function of bytes done and in all.
+            timeout: see `Store`.
 
         Returns:
             What was looked at.
@@ -197,16 +152,16 @@ class Store(Handle):
             UntrustedError, CorruptError, RevokedError, RollbackError: the first check that failed;
                 all of them are in the exception's `checks`.
         """
-        arguments = open_arguments(manifest=manifest, min_sequence=min_sequence, max_age=max_age)
+        limit, options = _ptsecure.Deadline(timeout), open_options(expect=expect)
         with reporting(progress, f"verifying {reference}") as on_progress:
-            return checked(self._raw.verify(reference, keys._raw, arguments, on_progress))
+            return checked(self._raw.verify(reference, keys._raw, options, limit, on_progress))
 
     # --- publish ------------------------------------------------------------------------------
 
     def publish(
         self,
         name: str,
-        model: "Source | torch.nn.Module | ExportedProgram | Mapping[str, torch.Tensor]",
+        model: "Stored | torch.nn.Module | ExportedProgram | Mapping[str, torch.Tensor]",
         keys: Keyring,
         *,
         alias: str | None = None,
@@ -218,6 +173,7 @@ class Store(Handle):
         weights_of: str | None = None,
         torch_dir: str | os.PathLike[str] | None = None,
         progress: Progress = False,
+        timeout: float | None = None,
     ) -> PublishedVersion:
         """Inspects, encrypts, stores and signs a model as the next version of `name`.
 
@@ -227,10 +183,11 @@ class Store(Handle):
         Args:
             name: [A-Za-z0-9][A-Za-z0-9._-]{0,127}.
             model: the path of a model file; its bytes; a binary file that can seek, which is read
-                from its first byte on; a torch.jit.ScriptModule; or an nn.Module, which is
-                scripted, or traced with the sample where that can't be done (the result's
-                `captured` says which), in evaluation mode. Live modules go through memory (about
-                the model's size once more, twice for a moment), never through a file.
+                from its first byte on; a GridFSFile, which the library fetches itself; a
+                torch.jit.ScriptModule; or an nn.Module, which is scripted, or traced with the
+                sample where that can't be done (the result's `captured` says which), in evaluation
+                mode. Live modules go through memory (about the model's size once more, twice for a
+                moment), never through a file.
             keys: with a key that signs manifests and one to wrap for.
             alias: to point at the new version.
             labels: stored readable and signed.
@@ -251,6 +208,7 @@ class Store(Handle):
                 must open that version. `Package.swap` puts them into a model that is running.
             torch_dir: the folder with libtorch's lib/, instead of the installed torch's.
             progress: True for a bar, or a function of bytes done and in all.
+            timeout: see `Store`. Scripting and compiling count, and aren't stopped by it.
 
         Returns:
             The version, an int.
@@ -264,29 +222,35 @@ class Store(Handle):
             ConflictError: the file changed meanwhile.
             Error: with `version` set: that version is published, but its alias isn't set.
         """
-        sample = _as_inputs(sample)
-        captured = None
-        if weights_of is not None and isinstance(model, Mapping):
-            model = state_bytes(model)
-        elif compile or is_exported(model):
-            model = _compiled(model, compile, format, progress)
-        elif is_live(model):
-            if format not in (None, "torchscript") or weights_of is not None:
-                raise InvalidArgumentError(
-                    "a live module is published as format='torchscript', without weights_of"
-                )
-            model, captured = capture(model, sample)  # type: ignore[arg-type]
-        arguments = _publish_arguments(
-            alias, labels, format, torch_dir, sample, sample_json, weights_of
+        limit = _ptsecure.Deadline(timeout)
+        wanted = Wanted(
+            sample=as_inputs(sample),
+            format=format,
+            compile=compile,
+            weights_of=weights_of,
+            progress=progress,
         )
+        source = to_source(model, PUBLISHED, wanted)
+        options = publish_options(
+            alias=alias,
+            labels=labels,
+            weights_of=weights_of,
+            format=format,
+            sample=sample,
+            sample_json=sample_json,
+            torch_dir=torch_dir,
+        )
+        raw = source.raw()
         with reporting(progress, f"publishing {name}") as on_progress:
-            version = source.publish(self._raw, name, model, keys._raw, arguments, on_progress)
-        return PublishedVersion(version, name, captured)
+            version = _ptsecure.publish(
+                self._raw, name, raw, keys._raw, options, limit, on_progress
+            )
+        return PublishedVersion(version, name, source.captured)
 
     def import_jwe(
         self,
         name: str,
-        file: Source | GridFSFile,
+        file: Stored,
         keys: Keyring,
         *,
         jwk: JWKLike | None = None,
@@ -300,6 +264,7 @@ class Store(Handle):
         weights_of: str | None = None,
         torch_dir: str | os.PathLike[str] | None = None,
         progress: Progress = False,
+        timeout: float | None = None,
     ) -> PublishedVersion:
         """Publishes the model that a JWE (RFC 7516) of a whole file holds, made by any JOSE
         library, as the next version of `name`.
@@ -315,13 +280,15 @@ class Store(Handle):
             file: the path of the JWE; its bytes; a binary file that can seek, a GridOut of
                 pymongo for example; or a GridFSFile, which the library fetches itself.
             keys: to sign and wrap with, as in `publish`.
-            jwk: the private or symmetric JWK that opens it, as a dict or JSON text.
+            jwk: the private or symmetric JWK that opens it, as a dict or JSON text; or the file
+                that holds it: a Path, or a GridFSFile.
             password: for PBES2, instead of a JWK.
             sha256: of the plaintext, its 32 bytes or 64 hex digits; checked where it is given, and
                 required with an RSA or EC key, because anybody with its public part can have made
-                the JWE.
-            alias, labels, sample, sample_json, format, weights_of, torch_dir, progress: as in
-                `publish`.
+                the JWE, and with a JWK in GridFS, because whoever can write there can have made
+                both.
+            alias, labels, sample, sample_json, format, weights_of, torch_dir, progress, timeout:
+                as in `publish`.
 
         Returns:
             The version, an int.
@@ -334,12 +301,21 @@ class Store(Handle):
             NotFoundError: no such file.
             Error: as in `publish`.
         """
-        arguments = _publish_arguments(
-            alias, labels, format, torch_dir, _as_inputs(sample), sample_json, weights_of
+        limit = _ptsecure.Deadline(timeout)
+        source = to_source(file).raw()
+        opening = import_options(jwk, password, sha256)
+        options = publish_options(
+            alias=alias,
+            labels=labels,
+            weights_of=weights_of,
+            format=format,
+            sample=sample,
+            sample_json=sample_json,
+            torch_dir=torch_dir,
         )
         with reporting(progress, f"importing {name}") as on_progress:
-            version = source.import_jwe(
-                self._raw, name, file, jwk, password, sha256, keys._raw, arguments, on_progress
+            version = _ptsecure.import_jwe(
+                self._raw, name, source, keys._raw, opening, options, limit, on_progress
             )
         return PublishedVersion(version, name)
 
@@ -352,11 +328,28 @@ class Store(Handle):
         *,
         alias: str | None = None,
         labels: Mapping[str, str] | None = None,
+        weights_of: str | None = None,
         progress: Progress = False,
+        timeout: float | None = None,
     ) -> PublishedVersion:
         """Verifies a version and publishes it to another store, encrypted anew, as the next
-        version of the same name. `target_keys` (default: the same keys) sign and wrap there."""
-        arguments = _publish_arguments(alias, labels)
+        version of the same name.
+
+        Args:
+            reference: "name", "name/7" or "name@alias".
+            keys: that trust the signer and unwrap the content key here.
+            target: where to.
+            target_keys: that sign and wrap there; None = the same keys.
+            alias: to point at the new version there.
+            labels: stored readable and signed.
+            weights_of: for a version that was published with `weights_of`: a reference in the
+                target whose program is the same, which it then shares. None = the program is
+                copied along.
+            progress: True for a bar, or a function of bytes done and in all.
+            timeout: see `Store`.
+        """
+        limit = _ptsecure.Deadline(timeout)
+        options = publish_options(alias=alias, labels=labels, weights_of=weights_of)
         with reporting(progress, f"copying {reference}") as on_progress:
             version = _ptsecure.copy(
                 self._raw,
@@ -364,7 +357,8 @@ class Store(Handle):
                 keys._raw,
                 target._raw,
                 (target_keys or keys)._raw,
-                arguments,
+                options,
+                limit,
                 on_progress,
             )
         return PublishedVersion(version, reference.partition("@")[0].partition("/")[0])
@@ -383,15 +377,13 @@ class Store(Handle):
         optimize: Optimize = "none",
         output: Output = "auto",
         torch_dir: str | os.PathLike[str] | None = None,
-        manifest: str | None = None,
-        min_sequence: int = 0,
-        max_age: timedelta | float | None = None,
+        expect: Expect | None = None,
         progress: Progress = False,
+        timeout: float | None = None,
     ) -> Model:
         """Fetches, verifies, decrypts and loads a version as one stream.
 
-        Returns only after every byte has been authenticated. Ctrl-C stops it within about a
-        second, also while a server doesn't answer.
+        Returns only after every byte has been authenticated.
 
         Args:
             reference: "name", "name/7" or "name@alias".
@@ -410,49 +402,41 @@ class Store(Handle):
             output: what results are: "auto" (torch tensors when an input is one, else NumPy
                 arrays), "numpy" or "torch".
             torch_dir: the folder with libtorch's lib/, instead of the installed torch's.
-            manifest: refuse any version but the one whose manifest has this SHA-256, in base64url
-                or hexadecimal (`alias(...).manifest`); None = any.
-            min_sequence: refuse an alias whose last record comes before this one; only for
-                "name@alias". 0 = any.
-            max_age: refuse an alias whose last record was signed longer ago than this, a timedelta
-                or seconds, by the time in that record; None = any. Allow for clocks that differ;
-                one dated more than 300 s into the future is refused too.
+            expect: what the reference must come up to, see `Expect`.
             progress: True for a bar, or a function of bytes done and in all.
+            timeout: see `Store`. What runs inside libtorch is waited for.
 
         Raises:
-            RollbackError: older than the store's state has seen, or than `manifest`,
-                `min_sequence` or `max_age` ask for.
+            RollbackError: older than the store's state has seen, or than `expect` asks for.
             NotFoundError, UntrustedError, CorruptError, NoKeyError, RevokedError,
             UnavailableError, TimeoutError, EngineError, UnsupportedError (no such device, or a
                 program that can't be optimised).
         """
-        arguments = open_arguments(
-            verify,
-            device,
-            intra_op_threads,
-            warm_ups,
-            torch_dir,
-            manifest,
-            min_sequence,
-            max_age,
-            optimize,
+        limit = _ptsecure.Deadline(timeout)
+        options = open_options(
+            verify=verify,
+            device=device,
+            intra_op_threads=intra_op_threads,
+            warm_ups=warm_ups,
+            optimize=optimize,
+            torch_dir=torch_dir,
+            expect=expect,
         )
         with reporting(progress, f"opening {reference}") as on_progress:
-            return Model(self._raw.load(reference, keys._raw, arguments, output, on_progress))
+            return Model(self._raw.load(reference, keys._raw, options, output, limit, on_progress))
 
     def fetch(
         self,
         reference: str,
         keys: Keyring,
         *,
-        manifest: str | None = None,
-        min_sequence: int = 0,
-        max_age: timedelta | float | None = None,
+        expect: Expect | None = None,
+        timeout: float | None = None,
     ) -> Package:
-        """Resolves a reference and verifies its manifest; nothing is decrypted yet. `manifest`,
-        `min_sequence` and `max_age` as in `load`."""
-        arguments = open_arguments(manifest=manifest, min_sequence=min_sequence, max_age=max_age)
-        return Package(self._raw.fetch(reference, keys._raw, arguments))
+        """Resolves a reference and verifies its manifest; nothing is decrypted yet. `expect` as in
+        `load`."""
+        limit, options = _ptsecure.Deadline(timeout), open_options(expect=expect)
+        return Package(self._raw.fetch(reference, keys._raw, options, limit))
 
     def export(
         self,
@@ -460,141 +444,16 @@ class Store(Handle):
         keys: Keyring,
         folder: str | os.PathLike[str],
         *,
-        manifest: str | None = None,
-        min_sequence: int = 0,
-        max_age: timedelta | float | None = None,
+        expect: Expect | None = None,
         progress: Progress = False,
+        timeout: float | None = None,
     ) -> None:
         """Writes a version's parts in their standard formats, still encrypted, into a new or empty
-        folder. `manifest`, `min_sequence` and `max_age` as in `load`."""
-        with self.fetch(
-            reference, keys, manifest=manifest, min_sequence=min_sequence, max_age=max_age
-        ) as package:
-            package.export(folder, progress=progress)
-
-    # --- aliases, keys and history ------------------------------------------------------------
-
-    def aliases(self, name: str, keys: Keyring) -> Listing[Alias]:
-        """The aliases of a model, verified; deleted ones are left out."""
-        return listed(Alias, json.loads(_ptsecure.list_aliases(self._raw, name, keys._raw)))
-
-    def alias(self, name: str, alias: str, keys: Keyring) -> Alias:
-        """One alias, verified. Its `sequence` and `manifest` are what a deployment without a state
-        pins by `load(min_sequence=)` or `load(manifest=)`.
-
-        Raises:
-            NotFoundError: there is none, or it was deleted.
-        """
-        record = json.loads(_ptsecure.show_alias(self._raw, name, alias, keys._raw))
-        return entry(Alias, record)
-
-    def set_alias(
-        self, name: str, alias: str, version: int, keys: Keyring, *, reason: str | None = None
-    ) -> None:
-        """Points an alias at a version, which is verified first, as a new signed record.
-
-        Args:
-            name: the model's.
-            alias: a deleted one continues its history.
-            version: its number.
-            keys: with a key that may sign alias and log records of that name.
-            reason: why, for the record, which is stored readable and signed.
-
-        Raises:
-            ConflictError: another operator was faster; nothing was changed.
-            NoKeyError: no key that may sign alias records.
-            RevokedError: that version's content key isn't enabled.
-        """
-        _ptsecure.set_alias(self._raw, name, alias, version, keys._raw, reason or "")
-
-    def rollback(
-        self,
-        name: str,
-        alias: str | None,
-        keys: Keyring,
-        *,
-        to: int | None = None,
-        reason: str | None = None,
-    ) -> int:
-        """Points an alias back at an earlier version, as a new signed record.
-
-        Args:
-            name: the model's.
-            alias: None = the model's only one.
-            keys: with a key that may sign alias and log records of that name.
-            to: the version; None = the one that it pointed at before the present one. Doing so
-                again goes back further.
-            reason: why, for the record.
-
-        Returns:
-            The version it points at now.
-
-        Raises:
-            NotFoundError: no such alias or version, or it never pointed at another one.
-            RevokedError: that version's content key isn't enabled.
-            ConflictError: another operator was faster; nothing was changed.
-        """
-        if to is not None and to < 1:
-            raise InvalidArgumentError(f"to is a version, from 1 on, or None, not {to}")
-        return _ptsecure.rollback_alias(
-            self._raw, name, text_or_none("alias", alias), to or 0, keys._raw, reason or ""
-        )
-
-    def delete_alias(
-        self, name: str, alias: str, keys: Keyring, *, reason: str | None = None
-    ) -> None:
-        """Ends an alias by a signed record that says so; its history stays.
-
-        Raises:
-            NotFoundError: there is none, or it was deleted already.
-            ConflictError: another operator was faster; nothing was changed.
-        """
-        _ptsecure.delete_alias(self._raw, name, alias, keys._raw, reason or "")
-
-    def history(self, name: str, alias: str, keys: Keyring) -> Listing[AliasRecord]:
-        """Every record of an alias, verified, the oldest first."""
-        found = json.loads(_ptsecure.alias_history(self._raw, name, alias, keys._raw))
-        return listed(AliasRecord, found)
-
-    def log(self, keys: Keyring, *, first: int = 1, limit: int | None = None) -> Listing[LogRecord]:
-        """The store's log of every signed change, verified, the oldest first.
-
-        Args:
-            keys: with the public keys of those who publish to the store and operate it.
-            first: the number of the first record to give.
-            limit: how many at most; None = all.
-        """
-        if limit == 0:
-            return listed(LogRecord, [])
-        found = json.loads(_ptsecure.show_log(self._raw, keys._raw, first, limit or 0))
-        return listed(LogRecord, found)
-
-    def verify_log(self, keys: Keyring, *, head: str | None = None) -> Listing[Check]:
-        """Verifies the whole log: that no record is missing, altered or out of order, that each
-        change it announces is in the store, and that nothing is there that it doesn't announce.
-
-        Args:
-            keys: as for `log`.
-            head: "SEQUENCE:DIGEST" that the log must lead past, as the finding "log head" of an
-                earlier call has it in its `detail`. Shows, as the store's state does, that newer
-                records were cut off.
-
-        Returns:
-            What was looked at.
-
-        Raises:
-            RollbackError, UntrustedError, CorruptError: the first check that failed; all of them
-                are in the exception's `checks`.
-        """
-        return checked(_ptsecure.verify_log(self._raw, keys._raw, text_or_none("head", head)))
-
-    def set_key_status(
-        self, reference: str, status: KeyStatus, keys: Keyring, *, reason: str | None = None
-    ) -> None:
-        """Enables, disables or destroys (for good) the content key of a version. Openers refuse a
-        key that isn't enabled (RevokedError). The status that it has is signed anew where another
-        key than this keyring's had signed it."""
-        self._raw.set_key_status(reference, status, keys._raw, reason or "")
+        folder. `expect` as in `load`."""
+        limit = _ptsecure.Deadline(timeout)
+        options = open_options(expect=expect)
+        with Package(self._raw.fetch(reference, keys._raw, options, limit)) as package:
+            package._export(folder, limit, progress)
 
     def __repr__(self) -> str:
         state = ": closed" if self.closed else ""

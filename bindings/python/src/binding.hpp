@@ -2,6 +2,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <cstddef>
 #include <memory>
 #include <ptsecure/ptsecure.hpp>
 #include <string>
@@ -14,11 +15,13 @@ namespace binding {
 namespace py = pybind11;
 
 void add_apikey(py::module_& module);
+void add_deadline(py::module_& module);
 void add_errors(py::module_& module);
 void add_history(py::module_& module);
 void add_keyring(py::module_& module);
 void add_model(py::module_& module);
 void add_publish(py::module_& module);
+void add_source(py::module_& module);
 void add_store(py::module_& module);
 
 // Sets the Python exception of a status; the GIL is held.
@@ -50,6 +53,9 @@ class Closable {
  private:
   std::shared_ptr<T> held_;
 };
+
+// Bytes of a Python buffer; throws InvalidArgumentError for `what` that doesn't lie together.
+std::size_t contiguous_size(const py::buffer_info& view, const std::string& what);
 
 // Runs `call` without the GIL. What it used is let go there too.
 template <typename Call>

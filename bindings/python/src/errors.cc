@@ -34,6 +34,13 @@ void raise(pts_status status, const std::string& message) {
   throw py::error_already_set();
 }
 
+std::size_t contiguous_size(const py::buffer_info& view, const std::string& what) {
+  if (PyBuffer_IsContiguous(view.view(), 'C') == 0) {
+    raise(PTS_INVALID_ARGUMENT, what + " must lie together: pass bytes(...) of them");
+  }
+  return static_cast<std::size_t>(view.size * view.itemsize);
+}
+
 void add_errors(py::module_& module) {
   py::register_local_exception_translator(translate);
   module.def("set_error_classes", [](const py::list& by_status) {

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <thread>
 
 namespace binding {
 namespace {
@@ -29,8 +30,12 @@ std::thread start_quiet(std::function<void()> body) {
 
 }  // namespace
 
-pts::Progress LongCall::progress() {
-  return [this](std::uint64_t done, std::uint64_t total) {
+LongCall::LongCall(const Deadline& limit, const py::object& on_progress)
+    : on_progress_(on_progress) {
+  call_.cancel = &cancel_;
+  call_.timeout = limit.left();
+  if (on_progress.is_none()) return;
+  call_.progress = [this](std::uint64_t done, std::uint64_t total) {
     const std::lock_guard lock(mutex_);
     news_ = Figures{done, total};
     changed_.notify_one();
@@ -45,16 +50,16 @@ bool LongCall::wait(std::optional<Figures>& news) {
   return ended_;
 }
 
-void LongCall::watch(const py::object& on_progress) {
+void LongCall::watch() {
   for (bool ended = false; !ended;) {
     std::optional<Figures> news;
     ended = wait(news);
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-    if (news && !on_progress.is_none()) on_progress(news->done, news->total);
+    if (news) on_progress_(news->done, news->total);
   }
 }
 
-void LongCall::run(const std::function<void()>& body, const py::object& on_progress) {
+void LongCall::run(const std::function<void()>& body) {
   std::exception_ptr failure;
   std::thread thread = start_quiet([&] {
     try {
@@ -68,7 +73,7 @@ void LongCall::run(const std::function<void()>& body, const py::object& on_progr
   });
   std::exception_ptr stopped;
   try {
-    watch(on_progress);
+    watch();
   } catch (...) {
     stopped = std::current_exception();
     cancel_.set();

@@ -41,12 +41,12 @@ Store open(const std::string& uri, double connect, double operation, unsigned th
 }
 
 Findings verify(const Store& self, const std::string& reference, const pts::Keyring& keys,
-                const OpenArguments& arguments, const py::object& on_progress) {
+                const pts::OpenOptions& options, const Deadline& limit,
+                const py::object& on_progress) {
   const auto store = self.get();
-  return run_long(on_progress, [&](LongCall& call) {
-    return findings_of([&](const auto& note) {
-      store->verify(reference, keys, note, c_options(arguments, call));
-    });
+  return run_long(limit, on_progress, [&](const pts::Call& call) {
+    return findings_of(
+        [&](const auto& note) { store->verify(reference, keys, note, options, call); });
   });
 }
 
@@ -54,58 +54,58 @@ Findings verify(const Store& self, const std::string& reference, const pts::Keyr
 
 void add_store(py::module_& module) {
   py::class_<Store>(module, "Store")
-      .def_static("open", open)
+      .def_static("open", open, py::arg(), py::pos_only(), py::kw_only(),
+                  py::arg("connect_timeout"), py::arg("operation_timeout"), py::arg("threads"),
+                  py::arg("log"), py::arg("state"))
       .def("close", &Store::close)
       .def_property_readonly("closed", &Store::closed)
+      .def_property_readonly("uri", [](const Store& self) { return self.get()->uri(); })
       .def("describe",
-           [](const Store& self) {
-             const auto store = self.get();
-             return unlocked([&] { return store->describe(); });
+           [](const Store& self, const Deadline& limit) {
+             return on_store(self, limit, [](const pts::Store& store, const pts::Call& call) {
+               return store.describe(call);
+             });
            })
       .def("list",
-           [](const Store& self, const std::string& after, std::uint64_t limit) {
-             const auto store = self.get();
-             return unlocked([&] { return store->list(after, limit); });
+           [](const Store& self, const std::string& after, std::uint64_t count,
+              const Deadline& limit) {
+             return on_store(self, limit, [&](const pts::Store& store, const pts::Call& call) {
+               return store.list(after, count, call);
+             });
            })
       .def("list_versions",
-           [](const Store& self, const std::string& name, std::uint64_t before,
-              std::uint64_t limit) {
-             const auto store = self.get();
-             return unlocked([&] { return store->list_versions(name, before, limit); });
+           [](const Store& self, const std::string& name, std::uint64_t before, std::uint64_t count,
+              const Deadline& limit) {
+             return on_store(self, limit, [&](const pts::Store& store, const pts::Call& call) {
+               return store.list_versions(name, before, count, call);
+             });
            })
       .def("show",
-           [](const Store& self, const std::string& reference, const pts::Keyring& keys) {
-             const auto store = self.get();
-             return unlocked([&] { return store->show(reference, keys); });
+           [](const Store& self, const std::string& reference, const pts::Keyring& keys,
+              const Deadline& limit) {
+             return on_store(self, limit, [&](const pts::Store& store, const pts::Call& call) {
+               return store.show(reference, keys, call);
+             });
            })
       .def("verify", verify)
       .def("fetch",
            [](const Store& self, const std::string& reference, const pts::Keyring& keys,
-              const OpenArguments& arguments) {
-             const auto store = self.get();
+              const pts::OpenOptions& options, const Deadline& limit) {
              return fetch_package(
-                 [&](const pts::OpenOptions& options) {
-                   return store->fetch(reference, keys, options);
+                 [&, store = self.get()](const pts::Call& call) {
+                   return store->fetch(reference, keys, options, call);
                  },
-                 arguments);
+                 limit);
            })
-      .def("load",
-           [](const Store& self, const std::string& reference, const pts::Keyring& keys,
-              const OpenArguments& arguments, const std::string& output,
-              const py::object& on_progress) {
-             const auto store = self.get();
-             return open_model(
-                 [&](const pts::OpenOptions& options) {
-                   return store->load(reference, keys, options);
-                 },
-                 arguments, output, on_progress);
-           })
-      .def("set_key_status",
-           [](const Store& self, const std::string& reference, const std::string& status,
-              const pts::Keyring& keys, const std::string& reason) {
-             const auto store = self.get();
-             unlocked([&] { store->set_key_status(reference, status, keys, reason); });
-           });
+      .def("load", [](const Store& self, const std::string& reference, const pts::Keyring& keys,
+                      const pts::OpenOptions& options, const std::string& output,
+                      const Deadline& limit, const py::object& on_progress) {
+        return open_model(
+            [&, store = self.get()](const pts::Call& call) {
+              return store->load(reference, keys, options, call);
+            },
+            output, limit, on_progress);
+      });
 }
 
 }  // namespace binding

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "binding.hpp"
+#include "long_call.hpp"
 
 namespace binding {
 
@@ -26,6 +27,13 @@ class Store {
  private:
   Closable<pts::Store> handle_;
 };
+
+// `body(store, call)` as a long call.
+template <typename Body>
+auto on_store(const Store& self, const Deadline& limit, Body&& body) {
+  const std::shared_ptr<pts::Store> store = self.get();
+  return run_long(limit, py::none(), [&](const pts::Call& call) { return body(*store, call); });
+}
 
 // Every finding, then the status and text of the first bad one (PTS_OK: there was none).
 using Finding = std::tuple<std::string, pts_status, std::string>;
