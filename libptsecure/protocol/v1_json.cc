@@ -2,202 +2,60 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <optional>
-#include <set>
 #include <span>
+#include <unordered_map>
 #include <utility>
 
-#include "libptsecure/base/text.hpp"
+#include "libptsecure/protocol/json_cursor.hpp"
+#include "libptsecure/protocol/json_path.hpp"
+#include "libptsecure/protocol/v2_data.hpp"
 #include "libptsecure/protocol/v2_text.hpp"
+#include "libptsecure/protocol/v2_tree.hpp"
 #include "libptsecure/value/tensor.hpp"
 
 namespace ptsecure {
 namespace {
 
-using nlohmann::json;
-
-// The values of one input: one per row, or the only one.
-struct Column {
-  std::vector<std::string_view> texts;
-};
-
-// Finds the pieces of text that are values of inputs, and checks that all of it is JSON.
-class Splitter {
- public:
-  Splitter(Cursor& cursor, const V2Limits& limits) : cursor_(cursor), limits_(limits) {}
-
-  bool rows = false;                      // `instances`
-  std::optional<std::string_view> whole;  // of the only input
-  std::vector<std::pair<std::string, Column>> columns;
-
-  bool start_object(std::size_t) {
-    if (levels_.size() == 1 && member_ == "instances" && found_) refuse_instances();
-    if (at_row()) {
-      if (bare_row_) refuse_mixed();
-      object_row_ = true;
-    }
-    return enter(true);
-  }
-  bool start_array(std::size_t) {
-    if (levels_.empty()) refuse("the request must be a JSON object");
-    if (at_row()) bare_row();
-    return enter(false);
-  }
-  bool end_object() { return leave(); }
-  bool end_array() { return leave(); }
-  bool key(std::string& name) {
-    Level& level = levels_.back();
-    if (level.members.size() >= limits_.max_members) {
-      throw Error(Status::limit_exceeded, "the request has more than " +
-                                              std::to_string(limits_.max_members) +
-                                              " members in one object");
-    }
-    if (!level.members.insert(name).second) {
-      refuse("the request has the member `" + printable_name(name) + "` twice in one object");
-    }
-    if (levels_.size() == 1) {
-      member_ = name;
-      if (name == "instances" || name == "inputs") {
-        if (found_) refuse("the request takes `instances` or `inputs`, once");
-        found_ = true;
-        rows = name == "instances";
-        begin_ = value_begin();
-      }
-    } else if (names_inputs()) {
-      input_ = name;
-      begin_input_ = value_begin();
-    }
-    return true;
-  }
-  bool null() { return scalar(cursor_.at); }
-  bool boolean(bool) { return scalar(cursor_.at); }
-  bool string(const std::string&) { return scalar(cursor_.at); }
-  // The parser has taken the character behind a number, too.
-  bool number_integer(std::int64_t) { return scalar(cursor_.at - 1); }
-  bool number_unsigned(std::uint64_t) { return scalar(cursor_.at - 1); }
-  bool number_float(double, const std::string&) { return scalar(cursor_.at - 1); }
-  bool binary(const json::binary_t&) { return false; }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) {
-    refuse("the request is not valid JSON at byte " + std::to_string(cursor_.at - cursor_.begin));
-  }
-  bool complete() const { return found_; }
-
- private:
-  struct Level {
-    bool object;
-    std::set<std::string> members;
-  };
-
-  bool wanted() const { return member_ == "instances" || member_ == "inputs"; }
-  bool at_row() const { return rows && wanted() && levels_.size() == 2; }
-  // Whether the members of the innermost object are inputs.
-  bool names_inputs() const {
-    if (!wanted() || !levels_.back().object) return false;
-    return rows ? levels_.size() == 3 : levels_.size() == 2;
-  }
-
-  [[noreturn]] static void refuse_instances() {
-    refuse("`instances` must be an array with one element per row");
-  }
-  [[noreturn]] static void refuse_mixed() { refuse("`instances` must hold objects only, or none"); }
-
-  void bare_row() {
-    if (object_row_) refuse_mixed();
-    bare_row_ = true;
-  }
-
-  bool enter(bool object) {
-    if (levels_.size() >= limits_.max_depth) {
-      throw Error(Status::limit_exceeded, "the request nests arrays and objects deeper than " +
-                                              std::to_string(limits_.max_depth));
-    }
-    levels_.push_back({object, {}});
-    return true;
-  }
-
-  bool leave() {
-    const bool object = levels_.back().object;
-    levels_.pop_back();
-    ended(cursor_.at, object);
-    return true;
-  }
-
-  bool scalar(const char* end) {
-    if (levels_.empty()) refuse("the request must be a JSON object");
-    if (at_row()) bare_row();
-    if (rows && levels_.size() == 1 && wanted()) refuse_instances();
-    ended(end, false);
-    return true;
-  }
-
-  // A value ended at `end`, on the level that it stands on.
-  void ended(const char* end, bool object) {
-    if (levels_.empty()) return;
-    if (names_inputs()) {
-      column(input_).texts.emplace_back(begin_input_, static_cast<std::size_t>(end - begin_input_));
-    } else if (levels_.size() == 1 && wanted()) {
-      const bool named = rows ? object_row_ : object;
-      if (!named) whole = std::string_view(begin_, static_cast<std::size_t>(end - begin_));
-      member_.clear();
-    }
-  }
-
-  Column& column(const std::string& name) {
-    const auto found = std::find_if(columns.begin(), columns.end(),
-                                    [&](const auto& entry) { return entry.first == name; });
-    if (found != columns.end()) return found->second;
-    return columns.emplace_back(name, Column()).second;
-  }
-
-  // Where the value of the member begins whose name was just read.
-  const char* value_begin() const {
-    constexpr std::string_view kBetween = " \t\r\n:";
-    const char* at = cursor_.at;
-    while (at != cursor_.end && kBetween.find(*at) != std::string_view::npos) ++at;
-    return at;
-  }
-
-  Cursor& cursor_;
-  const V2Limits& limits_;
-  std::vector<Level> levels_;
-  std::string member_;
-  std::string input_;
-  const char* begin_ = nullptr;
-  const char* begin_input_ = nullptr;
-  bool found_ = false;
-  bool object_row_ = false;
-  bool bare_row_ = false;
-};
-
 // The extents of nested arrays, read off the first array at each depth.
-class Shape {
+class Outline final : public JsonHandler {
  public:
-  std::vector<std::int64_t> extents;
+  Outline(JsonCursor& cursor, const std::string& label) : JsonHandler(cursor), label_(label) {}
 
-  bool start_array(std::size_t) {
+  std::vector<std::int64_t> extents;
+  bool is_array = false;
+
+  bool start_array(std::size_t) override {
+    is_array = true;
     count();
-    if (depth_ == extents.size() && !bottom_) extents.push_back(0);
+    if (depth_ == extents.size() && !bottom_) {
+      if (depth_ == Dims::kMaxRank) {
+        throw Error(Status::limit_exceeded,
+                    "input `" + label_ + "` is nested deeper than the 16 extents of a shape");
+      }
+      extents.push_back(0);
+    }
     ++depth_;
+    cursor_.take_numbers([this](const char*, const char*) { return scalar(); });
     return true;
   }
-  bool end_array() {
+  bool end_array() override {
     bottom_ = true;
     counted_ = std::min(counted_, --depth_);
     return true;
   }
-  bool null() { return scalar(); }
-  bool boolean(bool) { return scalar(); }
-  bool string(const std::string&) { return scalar(); }
-  bool number_integer(std::int64_t) { return scalar(); }
-  bool number_unsigned(std::uint64_t) { return scalar(); }
-  bool number_float(double, const std::string&) { return scalar(); }
-  bool start_object(std::size_t) { refuse("objects are not taken in the data of an input"); }
-  bool key(const std::string&) { return false; }
-  bool end_object() { return false; }
-  bool binary(const json::binary_t&) { return false; }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) {
-    return false;
+  bool null() override { return scalar(); }
+  bool boolean(bool) override { return scalar(); }
+  bool string(std::string&) override { return scalar(); }
+  bool number_integer(std::int64_t) override { return scalar(); }
+  bool number_unsigned(std::uint64_t) override { return scalar(); }
+  bool number_float(double, const std::string&) override { return scalar(); }
+  bool start_object(std::size_t) override {
+    refuse_request("input `" + label_ + "` has an object in its data: objects are not taken there");
   }
+  bool key(std::string&) override { return false; }
+  bool end_object() override { return false; }
 
  private:
   bool scalar() {
@@ -210,80 +68,286 @@ class Shape {
     if (depth_ > 0 && depth_ - 1 < counted_ && depth_ <= extents.size()) ++extents[depth_ - 1];
   }
 
+  const std::string& label_;
   std::size_t depth_ = 0;
   std::size_t counted_ = std::numeric_limits<std::size_t>::max();  // depths from here on are known
   bool bottom_ = false;  // the first branch went no deeper
 };
 
-std::vector<std::int64_t> shape_of(std::string_view text) {
-  Cursor cursor{text.data(), text.data(), text.data() + text.size()};
-  Shape shape;
-  parse_json(cursor, shape, true);
-  return shape.extents;
-}
-
-std::string v2_datatype(const ValueSpec& spec) {
+std::optional<DType> dtype_of(const ValueSpec& spec) {
   switch (spec.kind.value_or(ValueKind::tensor)) {
     case ValueKind::boolean:
-      return "BOOL";
+      return DType::boolean;
     case ValueKind::integer:
-      return "INT64";
+      return DType::int64;
     case ValueKind::real:
-      return "FP64";
+      return DType::float64;
     case ValueKind::string:
-      return "BYTES";
+      return std::nullopt;
     case ValueKind::tensor:
-      if (spec.dtype) return v2_datatype(*spec.dtype);
+      if (spec.dtype) return spec.dtype;
       break;
     default:
       break;
   }
-  refuse("the model's signature doesn't say of which datatype the input `" +
-         printable_name(spec.name) + "` is: publish the model with a sample, or send a V2 request");
+  refuse_request("the model's signature doesn't say of which datatype the input `" +
+                 printable_name(spec.name) +
+                 "` is: publish the model with a sample, or send a V2 request");
 }
 
-const ValueSpec& spec_of(const std::vector<ValueSpec>& inputs, const std::string& name) {
-  for (const ValueSpec& spec : inputs) {
-    if (spec.name == name) return spec;
+// An input of the request.
+struct Column {
+  Column(const ValueSpec& input, JsonCursor& cursor)
+      : spec(input), head{printable_name(input.name), {}, {}}, outline(cursor, head.label) {}
+
+  const ValueSpec& spec;
+  V2InputHead head;
+  std::size_t values = 0;  // that the request has of it: one per row, or one in all
+  Outline outline;         // of the first
+  bool enclosed = false;   // values are elements of an array that isn't in the text
+  std::optional<V2DataSink> sink;
+};
+
+// The inputs of a request, in its order.
+class Columns {
+ public:
+  Columns(const std::vector<ValueSpec>& inputs, JsonCursor& cursor)
+      : inputs_(inputs), cursor_(cursor) {
+    for (const ValueSpec& input : inputs) by_name_.emplace(input.name, Known{&input, nullptr});
   }
-  refuse("there is no input `" + printable_name(name) + "`; the model takes " + describe(inputs));
-}
 
-void append_input(std::string& out, const ValueSpec& spec, std::span<const std::int64_t> shape,
-                  std::string_view data) {
-  out += out.empty() ? "{\"inputs\":[{\"name\":" : ",{\"name\":";
-  append_text(out, spec.name);
-  out += ",\"datatype\":\"" + v2_datatype(spec) + "\",\"shape\":[";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    out += (i > 0 ? "," : "") + std::to_string(shape[i]);
+  Column& named(const std::string& name) {
+    const auto found = by_name_.find(name);
+    if (found == by_name_.end()) {
+      refuse_request("there is no input `" + printable_name(name) + "`; the model takes " +
+                     describe(inputs_));
+    }
+    auto& [spec, column] = found->second;
+    if (column == nullptr) {
+      column = order_.emplace_back(std::make_unique<Column>(*spec, cursor_)).get();
+    }
+    return *column;
   }
-  out.append("],\"data\":").append(data).append("}");
-}
+  Column& only() {
+    if (inputs_.size() != 1) {
+      refuse_request("the model takes " + describe(inputs_) + ": name them in an object");
+    }
+    return named(inputs_.front().name);
+  }
 
-// A value that is no array is one of rank 0, or in a model's place for one number of rank 1.
-void append_value(std::string& out, const ValueSpec& spec, std::string_view text) {
-  if (text.starts_with('[')) {
-    append_input(out, spec, shape_of(text), text);
-  } else {
+  // Between the measuring and the filling.
+  void make_room(std::optional<std::size_t> rows, std::size_t text_size, const V2Limits& limits);
+  // After the filling.
+  std::vector<std::pair<std::string, V2Elements>> finish();
+
+ private:
+  struct Known {
+    const ValueSpec* spec;
+    Column* column;  // once the request has it
+  };
+
+  const std::vector<ValueSpec>& inputs_;
+  JsonCursor& cursor_;
+  std::unordered_map<std::string_view, Known> by_name_;
+  std::vector<std::unique_ptr<Column>> order_;
+};
+
+void Columns::make_room(std::optional<std::size_t> rows, std::size_t text_size,
+                        const V2Limits& limits) {
+  V2Budget budget(limits);
+  for (const auto& column : order_) {
+    const ValueSpec& spec = column->spec;
+    if (rows && column->values != *rows) {
+      refuse_request("the input `" + column->head.label +
+                     "` is not in every element of `instances`");
+    }
+    std::vector<std::int64_t> shape = column->outline.extents;
+    column->enclosed = rows || !column->outline.is_array;
+    // A value that is no array is one of rank 0, or in a model's place for one number of rank 1.
     const bool tensor = spec.kind.value_or(ValueKind::tensor) == ValueKind::tensor;
-    const std::vector<std::int64_t> shape(tensor ? 0 : 1, 1);
-    append_input(out, spec, shape, "[" + std::string(text) + "]");
+    if (rows)
+      shape.insert(shape.begin(), static_cast<std::int64_t>(*rows));
+    else if (column->enclosed && !tensor)
+      shape.push_back(1);
+    column->head.dtype = dtype_of(spec);
+    column->head.shape = Dims(std::span<const std::int64_t>(shape));
+    budget.take(column->head);
+    column->sink.emplace(cursor_, column->head, text_size);
+    if (column->enclosed) column->sink->open_array();
   }
 }
 
-void append_rows(std::string& out, const ValueSpec& spec, const Column& column, std::size_t rows) {
-  if (column.texts.size() != rows) {
-    refuse("the input `" + printable_name(spec.name) + "` is not in every element of `instances`");
+std::vector<std::pair<std::string, V2Elements>> Columns::finish() {
+  std::vector<std::pair<std::string, V2Elements>> elements;
+  for (const auto& column : order_) {
+    if (column->enclosed) column->sink->close_array();
+    elements.emplace_back(column->spec.name, column->sink->finish());
   }
-  std::vector<std::int64_t> shape = {static_cast<std::int64_t>(rows)};
-  const std::vector<std::int64_t> row = shape_of(column.texts.front());
-  shape.insert(shape.end(), row.begin(), row.end());
-  std::string data = "[";
-  for (const std::string_view text : column.texts) {
-    if (data.size() > 1) data += ',';
-    data += text;
+  return elements;
+}
+
+enum class V1Place {
+  document,
+  request,
+  rows,       // `instances`, with an object in it per row
+  row,        // such an object
+  bare_rows,  // `instances`, the value of the only input
+  inputs,     // an object of inputs
+  value,      // an array in the value of an input
+  ignored,
+};
+
+enum class Pass { measure, fill };
+
+// Walks through a request: once to check that all of it is JSON and to learn how large its inputs
+// are, and once to fill them.
+class V1Reader final : public JsonHandler {
+ public:
+  V1Reader(JsonCursor& cursor, const V2Limits& limits, Columns& columns, Pass pass)
+      : JsonHandler(cursor), path_(limits, V1Place::document), columns_(columns), pass_(pass) {}
+
+  bool found = false;               // one of the two members
+  bool instances = false;           // which
+  std::optional<std::size_t> rows;  // of `instances` with objects
+
+  bool start_object(std::size_t) override;
+  bool start_array(std::size_t size) override;
+  bool end_object() override {
+    if (path_.leave() == V1Place::request) cursor_.document_ended();
+    return true;
   }
-  append_input(out, spec, shape, data + "]");
+  bool end_array() override {
+    const V1Place left = path_.leave();
+    if (left == V1Place::value || left == V1Place::bare_rows) value_->end_array();
+    return true;
+  }
+  bool key(std::string& name) override;
+  bool null() override {
+    return scalar([](JsonHandler& value) { value.null(); });
+  }
+  bool boolean(bool given) override {
+    return scalar([&](JsonHandler& value) { value.boolean(given); });
+  }
+  bool number_integer(std::int64_t given) override {
+    return scalar([&](JsonHandler& value) { value.number_integer(given); });
+  }
+  bool number_unsigned(std::uint64_t given) override {
+    return scalar([&](JsonHandler& value) { value.number_unsigned(given); });
+  }
+  bool number_float(double given, const std::string& token) override {
+    return scalar([&](JsonHandler& value) { value.number_float(given, token); });
+  }
+  bool string(std::string& given) override {
+    return scalar([&](JsonHandler& value) { value.string(given); });
+  }
+
+ private:
+  bool at_member(const char* name) const {
+    return path_.place() == V1Place::request && path_.member() == name;
+  }
+  JsonHandler* begin_value();
+  JsonHandler* begin_value_of(Column& column);
+  template <class Give>
+  bool scalar(const Give& give);
+
+  JsonPath<V1Place> path_;
+  Columns& columns_;
+  Pass pass_;
+  Column* column_ = nullptr;      // of the latest name of an input
+  JsonHandler* value_ = nullptr;  // takes the value that is read; nullptr = nobody
+};
+
+[[noreturn]] void refuse_instances() {
+  refuse_request("`instances` must be an array with one element per row");
+}
+
+[[noreturn]] void refuse_mixed() {
+  refuse_request("`instances` must hold objects only, or none");
+}
+
+// Who takes the value that begins now; nullptr = nobody.
+JsonHandler* V1Reader::begin_value() {
+  switch (path_.place()) {
+    case V1Place::document:
+      refuse_request("the request must be a JSON object");
+    case V1Place::request:
+      return at_member("inputs") ? begin_value_of(columns_.only()) : nullptr;
+    case V1Place::row:
+    case V1Place::inputs:
+      return begin_value_of(*column_);
+    case V1Place::rows:
+      refuse_mixed();
+    case V1Place::bare_rows:
+    case V1Place::value:
+      return value_;
+    case V1Place::ignored:
+      break;
+  }
+  return nullptr;
+}
+
+JsonHandler* V1Reader::begin_value_of(Column& column) {
+  if (pass_ == Pass::fill) return value_ = &*column.sink;
+  return value_ = ++column.values == 1 ? &column.outline : nullptr;
+}
+
+bool V1Reader::start_object(std::size_t size) {
+  V1Place next = V1Place::ignored;
+  if (path_.place() == V1Place::document) {
+    next = V1Place::request;
+  } else if (path_.place() == V1Place::rows) {
+    ++*rows;
+    next = V1Place::row;
+  } else if (path_.place() == V1Place::bare_rows) {
+    refuse_mixed();
+  } else if (at_member("instances")) {
+    refuse_instances();
+  } else if (at_member("inputs")) {
+    next = V1Place::inputs;
+  } else if (JsonHandler* value = begin_value()) {
+    value->start_object(size);  // refuses it
+  }
+  path_.enter(next);
+  return true;
+}
+
+bool V1Reader::start_array(std::size_t size) {
+  if (at_member("instances") && cursor_.peek() == '{') {
+    rows = 0;
+    path_.enter(V1Place::rows);
+    return true;
+  }
+  const bool bare = at_member("instances");
+  JsonHandler* value = bare ? begin_value_of(columns_.only()) : begin_value();
+  path_.enter(bare ? V1Place::bare_rows : value != nullptr ? V1Place::value : V1Place::ignored);
+  if (value != nullptr)
+    value->start_array(size);
+  else
+    cursor_.take_numbers([](const char*, const char*) { return true; });
+  return true;
+}
+
+bool V1Reader::key(std::string& name) {
+  if (path_.place() == V1Place::row || path_.place() == V1Place::inputs) {
+    column_ = &columns_.named(name);
+    const std::size_t before = rows ? *rows - 1 : 0;
+    if (pass_ == Pass::measure && column_->values > before) path_.refuse_twice(name);
+    return true;
+  }
+  path_.add_member(name);
+  if (at_member("instances") || at_member("inputs")) {
+    if (found) refuse_request("the request takes `instances` or `inputs`, once");
+    found = true;
+    instances = at_member("instances");
+  }
+  return true;
+}
+
+template <class Give>
+bool V1Reader::scalar(const Give& give) {
+  if (at_member("instances")) refuse_instances();
+  if (JsonHandler* value = begin_value()) give(*value);
+  return true;
 }
 
 std::vector<NamedValue> leaves_of(const Value& result, const std::vector<ValueSpec>& outputs) {
@@ -372,32 +436,15 @@ std::vector<NamedValue> row_of(const std::vector<NamedValue>& leaves, std::int64
 
 V1Request parse_v1_request(std::string_view text, const std::vector<ValueSpec>& inputs,
                            const V2Limits& limits) {
-  // The parser takes a NUL for the end of its input.
-  if (text.find('\0') != std::string_view::npos) {
-    refuse("the request is not valid JSON: it holds a NUL byte");
-  }
-  Cursor cursor{text.data(), text.data(), text.data() + text.size()};
-  Splitter parts(cursor, limits);
-  parse_json(cursor, parts, true);
-  if (!parts.complete()) refuse("the request lacks `instances` or `inputs`");
-  std::string request;
-  if (parts.whole) {
-    if (inputs.size() != 1) {
-      refuse("the model takes " + describe(inputs) + ": name them in an object");
-    }
-    append_value(request, inputs[0], *parts.whole);
-  }
-  std::size_t rows = 0;
-  for (const auto& [name, column] : parts.columns) rows = std::max(rows, column.texts.size());
-  for (const auto& [name, column] : parts.columns) {
-    const ValueSpec& spec = spec_of(inputs, name);
-    if (parts.rows)
-      append_rows(request, spec, column, rows);
-    else
-      append_value(request, spec, column.texts.front());
-  }
-  request += request.empty() ? "{\"inputs\":[]}" : "]}";
-  return {parse_v2_request(request, inputs, limits).inputs, parts.rows};
+  JsonCursor cursor(text);
+  Columns columns(inputs, cursor);
+  V1Reader measure(cursor, limits, columns, Pass::measure);
+  cursor.parse(measure);
+  if (!measure.found) refuse_request("the request lacks `instances` or `inputs`");
+  columns.make_room(measure.rows, text.size(), limits);
+  V1Reader fill(cursor, limits, columns, Pass::fill);
+  cursor.parse(fill);
+  return {v2_assemble(columns.finish(), inputs, limits), measure.instances};
 }
 
 std::string v1_response(const Value& result, const std::vector<ValueSpec>& outputs, bool rows) {

@@ -8,7 +8,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "libptsecure/base/text.hpp"
 #include "libptsecure/value/half.hpp"
 #include "libptsecure/value/tensor.hpp"
 
@@ -22,58 +21,6 @@ struct Half {
 struct BFloat16 {
   std::uint16_t bits;
 };
-
-const char* skip_space(const char* at, const char* end) noexcept {
-  while (at != end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) ++at;
-  return at;
-}
-
-// The end of the JSON number at `at`, or nullptr when none stands there. std::from_chars alone is
-// laxer: it takes "1.", "01" and "inf".
-const char* number_end(const char* at, const char* end) noexcept {
-  const auto digits = [end](const char* from) {
-    while (from != end && is_digit(*from)) ++from;
-    return from;
-  };
-  if (at != end && *at == '-') ++at;
-  const char* whole = digits(at);
-  if (whole == at || (*at == '0' && whole - at > 1)) return nullptr;
-  at = whole;
-  if (at != end && *at == '.') {
-    const char* fraction = digits(at + 1);
-    if (fraction == at + 1) return nullptr;
-    at = fraction;
-  }
-  if (at != end && (*at == 'e' || *at == 'E')) {
-    ++at;
-    if (at != end && (*at == '+' || *at == '-')) ++at;
-    const char* exponent = digits(at);
-    if (exponent == at) return nullptr;
-    at = exponent;
-  }
-  return at;
-}
-
-// Calls take(begin, end) for the numbers that an array begins with, until one is refused or
-// something else comes. Returns the closing bracket or the first element not taken. A number is
-// taken only when what follows it is fine: what is left is an array in JSON's grammar if the whole
-// was.
-template <class Take>
-const char* for_each_number(const char* at, const char* end, Take take) {
-  for (;;) {
-    at = skip_space(at, end);
-    const char* number = number_end(at, end);
-    if (number == nullptr) return at;
-    const char* after = skip_space(number, end);
-    if (after == end || (*after != ',' && *after != ']')) return at;
-    const bool last = *after == ']';
-    const char* next = last ? after : skip_space(after + 1, end);
-    if (!last && (next == end || *next == ']')) return at;
-    if (!take(at, number)) return at;
-    at = next;
-    if (last) return at;
-  }
-}
 
 template <class T>
 bool parse(const char* at, const char* end, T& value) noexcept {
@@ -98,25 +45,48 @@ std::optional<DType> component_of(std::optional<DType> dtype) noexcept {
 
 }  // namespace
 
-const char* skip_numbers(const char* at, const char* end) noexcept {
-  return for_each_number(at, end, [](const char*, const char*) { return true; });
+std::int64_t V2InputHead::elements() const {
+  Tensor probe;
+  probe.dtype = dtype.value_or(DType::uint8);
+  probe.shape = shape;
+  // A complex element is a pair of numbers.
+  return component_of(dtype) != dtype ? 2 * probe.numel() : probe.numel();
 }
 
-V2DataSink::V2DataSink(const V2InputHead& head, std::size_t text_size)
-    : head_(head), component_(component_of(head.dtype)), rank_(head.shape.size()) {
+// Every element but the last takes two characters: itself and a comma.
+bool V2InputHead::fits(std::size_t text_size) const {
+  return static_cast<std::uint64_t>(elements()) <= text_size / 2 + 1;
+}
+
+void V2Budget::take(const V2InputHead& head) {
   Tensor probe;
   probe.dtype = head.dtype.value_or(DType::uint8);
   probe.shape = head.shape;
-  expected_ = probe.numel();
-  std::copy(head.shape.begin(), head.shape.end(), extents_.begin());
-  if (component_ != head.dtype) {
-    extents_[rank_++] = 2;
-    expected_ *= 2;
+  const std::size_t size = probe.nbytes();
+  // Each element becomes an object of its own, far larger than what it was read from.
+  if (!head.dtype && size > limits_.max_list_items) {
+    throw Error(Status::limit_exceeded, "input `" + head.label + "` has " + std::to_string(size) +
+                                            " elements of BYTES, but at most " +
+                                            std::to_string(limits_.max_list_items) + " are taken");
   }
-  // Every element but the last takes two characters: itself and a comma.
-  if (static_cast<std::uint64_t>(expected_) > text_size / 2 + 1) {
+  if (size > limits_.max_bytes - used_) {
+    throw Error(Status::limit_exceeded, "the request's tensors are larger than " +
+                                            std::to_string(limits_.max_bytes) + " bytes");
+  }
+  used_ += size;
+}
+
+V2DataSink::V2DataSink(JsonCursor& cursor, const V2InputHead& head, std::size_t text_size)
+    : JsonHandler(cursor),
+      head_(head),
+      component_(component_of(head.dtype)),
+      expected_(head.elements()),
+      rank_(head.shape.size()) {
+  if (!head.fits(text_size)) {
     refuse("has shape " + shape_text(head.shape) + ", but its data has fewer elements");
   }
+  std::copy(head.shape.begin(), head.shape.end(), extents_.begin());
+  if (component_ != head.dtype) extents_[rank_++] = 2;
   if (head.dtype) {
     elements_.tensor = make_tensor(*head.dtype, head.shape);
     out_ = elements_.tensor->data;
@@ -178,6 +148,17 @@ std::string V2DataSink::datatype() const {
   return head_.dtype ? v2_datatype(*head_.dtype) : "BYTES";
 }
 
+bool V2DataSink::start_array(std::size_t) {
+  open_array();
+  read_numbers();
+  return true;
+}
+
+bool V2DataSink::end_array() {
+  close_array();
+  return true;
+}
+
 bool V2DataSink::floating() const noexcept {
   return component_ == DType::float16 || component_ == DType::bfloat16 ||
          component_ == DType::float32 || component_ == DType::float64;
@@ -230,22 +211,25 @@ void V2DataSink::store_integer(Integer value) {
   }
 }
 
-void V2DataSink::integer(std::int64_t value) {
+bool V2DataSink::number_integer(std::int64_t value) {
   store_integer(value);
+  return true;
 }
-void V2DataSink::unsigned_integer(std::uint64_t value) {
+bool V2DataSink::number_unsigned(std::uint64_t value) {
   store_integer(value);
+  return true;
 }
 
-void V2DataSink::boolean(bool value) {
+bool V2DataSink::boolean(bool value) {
   const std::int64_t index = begin_element();
   if (head_.dtype != DType::boolean) {
     refuse("has true or false in its data, but has datatype " + datatype());
   }
   store(index, static_cast<std::uint8_t>(value));
+  return true;
 }
 
-void V2DataSink::real(double value, std::string_view token) {
+bool V2DataSink::number_float(double value, const std::string& token) {
   const std::int64_t index = begin_element();
   if (!floating()) {
     refuse(
@@ -254,6 +238,7 @@ void V2DataSink::real(double value, std::string_view token) {
         datatype());
   }
   store_real(index, value, token);
+  return true;
 }
 
 // `token`: the number as written, so that it is rounded once; empty for values that are no numbers.
@@ -276,11 +261,11 @@ void V2DataSink::store_real(std::int64_t index, double value, std::string_view t
   store(index, *bits);
 }
 
-void V2DataSink::string(std::string& value) {
+bool V2DataSink::string(std::string& value) {
   const std::int64_t index = begin_element();
   if (!head_.dtype) {
     elements_.strings.push_back(std::move(value));
-    return;
+    return true;
   }
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   if (floating() && value == "NaN") {
@@ -293,13 +278,14 @@ void V2DataSink::string(std::string& value) {
     refuse("has a string in its data, but has datatype " + datatype() +
            " (only NaN, Infinity and -Infinity are written as strings, in floating-point data)");
   }
+  return true;
 }
 
 template <class T>
-const char* V2DataSink::read_as(const char* at, const char* end) {
+void V2DataSink::read_as() {
   auto* out = static_cast<T*>(out_);
   std::int64_t count = count_;
-  at = for_each_number(at, end, [&](const char* first, const char* last) {
+  cursor_.take_numbers([&](const char* first, const char* last) {
     T value{};
     if (count == expected_ || !parse(first, last, value)) return false;
     out[count++] = value;
@@ -307,42 +293,41 @@ const char* V2DataSink::read_as(const char* at, const char* end) {
   });
   counts_[depth_ - 1] += count - count_;
   count_ = count;
-  return at;
 }
 
-const char* V2DataSink::read_numbers(const char* at, const char* end) {
+void V2DataSink::read_numbers() {
   const bool flat = depth_ == 1 && !nested_;
-  if (!component_ || (!flat && depth_ != rank_)) return at;
-  const char* first = skip_space(at, end);
-  if (first == end || !(is_digit(*first) || *first == '-')) return at;
+  if (!component_ || (!flat && depth_ != rank_)) return;
+  const char next = cursor_.peek();
+  if (next != '-' && !json_number::is_digit(next)) return;
   if (element_depth_ == 0) element_depth_ = depth_;
   switch (*component_) {
     case DType::uint8:
-      return read_as<std::uint8_t>(at, end);
+      return read_as<std::uint8_t>();
     case DType::uint16:
-      return read_as<std::uint16_t>(at, end);
+      return read_as<std::uint16_t>();
     case DType::uint32:
-      return read_as<std::uint32_t>(at, end);
+      return read_as<std::uint32_t>();
     case DType::uint64:
-      return read_as<std::uint64_t>(at, end);
+      return read_as<std::uint64_t>();
     case DType::int8:
-      return read_as<std::int8_t>(at, end);
+      return read_as<std::int8_t>();
     case DType::int16:
-      return read_as<std::int16_t>(at, end);
+      return read_as<std::int16_t>();
     case DType::int32:
-      return read_as<std::int32_t>(at, end);
+      return read_as<std::int32_t>();
     case DType::int64:
-      return read_as<std::int64_t>(at, end);
+      return read_as<std::int64_t>();
     case DType::float16:
-      return read_as<Half>(at, end);
+      return read_as<Half>();
     case DType::bfloat16:
-      return read_as<BFloat16>(at, end);
+      return read_as<BFloat16>();
     case DType::float32:
-      return read_as<float>(at, end);
+      return read_as<float>();
     case DType::float64:
-      return read_as<double>(at, end);
+      return read_as<double>();
     default:
-      return at;
+      return;
   }
 }
 

@@ -8,17 +8,24 @@
 #include <string_view>
 #include <vector>
 
+#include "libptsecure/protocol/json_cursor.hpp"
+#include "libptsecure/protocol/v2_json.hpp"
 #include "libptsecure/value/tensor.hpp"
 #include "libptsecure/value/value.hpp"
 
-// Internal to v2_request.cc: what the `data` member of one input is read into.
+// Internal to the readers of requests: what the data of one input is read into.
 namespace ptsecure {
 
-// What an input says of itself beside its data.
+// What is known of an input beside its data.
 struct V2InputHead {
   std::string label;           // for messages
   std::optional<DType> dtype;  // nullopt = BYTES
   Dims shape;
+
+  // Numbers, or strings, that its data takes.
+  std::int64_t elements() const;
+  // Whether `text_size` characters of JSON have room for them.
+  bool fits(std::size_t text_size) const;
 };
 
 // A tensor, or the elements of BYTES.
@@ -27,38 +34,52 @@ struct V2Elements {
   std::vector<std::string> strings;
 };
 
-// Skips plain numbers at the start of an array, as V2DataSink::read_numbers() reads them.
-const char* skip_numbers(const char* at, const char* end) noexcept;
+// What the tensors of one request may take together.
+class V2Budget {
+ public:
+  explicit V2Budget(const V2Limits& limits) : limits_(limits) {}
+  // Status::limit_exceeded when it is more than the limits leave.
+  void take(const V2InputHead& head);
+
+ private:
+  const V2Limits& limits_;
+  std::size_t used_ = 0;
+};
 
 // Takes the elements in order and checks them against datatype and shape. Everything that doesn't
-// fit throws Status::invalid_input.
-class V2DataSink {
+// fit throws Status::invalid_input. `head` must outlive it.
+class V2DataSink final : public JsonHandler {
  public:
-  // `text_size`: bytes of JSON that the data can at most come from. A shape that needs more of them
-  // is refused before anything is allocated.
-  V2DataSink(const V2InputHead& head, std::size_t text_size);
+  // `text_size`: characters of JSON that the data can at most come from. A shape that needs more of
+  // them is refused before anything is allocated.
+  V2DataSink(JsonCursor& cursor, const V2InputHead& head, std::size_t text_size);
 
+  // An array around the elements that is not in the text.
   void open_array();
   void close_array();
-  void boolean(bool value);
-  void integer(std::int64_t value);
-  void unsigned_integer(std::uint64_t value);
-  void real(double value, std::string_view token);
-  void string(std::string& value);
-  [[noreturn]] void refuse(const std::string& what) const;
-
-  // Reads numbers at the start of an array, or up to anything but a plain number that fits, and
-  // returns where it stopped: at the closing bracket, or at an element that has to come through the
-  // functions above. What is left is an array in the grammar of JSON if and only if the whole was.
-  const char* read_numbers(const char* at, const char* end);
-
   // After the last array was closed.
   V2Elements finish();
 
+  bool start_array(std::size_t) override;
+  bool end_array() override;
+  bool boolean(bool value) override;
+  bool number_integer(std::int64_t value) override;
+  bool number_unsigned(std::uint64_t value) override;
+  bool number_float(double value, const std::string& token) override;
+  bool string(std::string& value) override;
+  bool null() override { refuse("has null in its data"); }
+  bool start_object(std::size_t) override { refuse("has an object in its data"); }
+  bool key(std::string&) override { return false; }
+  bool end_object() override { return false; }
+
  private:
+  [[noreturn]] void refuse(const std::string& what) const;
   std::int64_t begin_element();
+  // Numbers as they come in requests that are large: not by the parser, which takes several times
+  // as long for each (tests/bench/bench_json.cc).
+  void read_numbers();
   template <class T>
-  const char* read_as(const char* at, const char* end);
+  void read_as();
   template <class T>
   void store(std::int64_t index, T value);
   template <class Integer>
