@@ -278,12 +278,18 @@ def test_from_gridfs(
 
         by_name = ptsecure.GridFSFile(uri, "model.jwe", bucket="sealed")
         store.import_jwe("m", by_name, keys, jwk=key.export(), format="opaque")
-        by_id = ptsecure.GridFSFile(uri, id=id, bucket="sealed", jwk_filename="key.jwk")
-        store.import_jwe("m", by_id, keys, sha256=SHA256, format="opaque")
-        assert {stored(store, keys, f"m/{version}") for version in (1, 2, 3, 4)} == {MODEL}
+        by_id = ptsecure.GridFSFile(uri, id=id, bucket="sealed")
+        jwk = ptsecure.GridFSFile(uri, "key.jwk", bucket="sealed")
+        store.import_jwe("m", by_id, keys, jwk=jwk, sha256=SHA256, format="opaque")
+        store.publish("m", ptsecure.GridFSFile(uri, "model.pt", bucket="sealed"), keys, format="opaque")
+        file = tmp_path / "key.jwk"
+        file.write_text(key.export())
+        store.import_jwe("m", text, keys, jwk=file, format="opaque")
+        versions = (1, 2, 3, 4, 5, 6)
+        assert {stored(store, keys, f"m/{version}") for version in versions} == {MODEL}
 
         with pytest.raises(ptsecure.InvalidArgumentError, match=r"(?i)sha-?256"):
-            store.import_jwe("m", by_id, keys, format="opaque")
+            store.import_jwe("m", by_id, keys, jwk=jwk, format="opaque")
         absent = ptsecure.GridFSFile(uri, "absent.jwe", bucket="sealed")
         with pytest.raises(ptsecure.NotFoundError):
             store.import_jwe("m", absent, keys, jwk=key.export())
@@ -295,7 +301,7 @@ def test_from_gridfs(
             store.import_jwe("m", by_name, keys, jwk=key.export(), format="opaque")
         with bucket.open_download_stream(id) as out, pytest.raises(gridfs.errors.CorruptGridFile):
             store.import_jwe("m", out, keys, jwk=key.export(), format="opaque")
-        assert [each.version for each in store.versions("m")] == [4, 3, 2, 1]
+        assert [each.version for each in store.versions("m")] == [6, 5, 4, 3, 2, 1]
 
 
 def test_what_stops_an_import(folder: ptsecure.Store, keys: ptsecure.Keyring) -> None:
