@@ -55,12 +55,14 @@ sources() {
 
 check_format() { sources cc hpp c h | xargs clang-format-19 --dry-run --Werror; }
 
-# Style and types of all Python (.ruff.toml and .mypy.ini say which), and what a unity build asks of
-# the C++.
+# Style and types of all Python (.ruff.toml and .mypy.ini say which), what a unity build asks of the
+# C++, and which folder may include which.
 check_python() {
   local python good=0 bad=0 check
   mapfile -t python < <(sources py pyi)
-  if "$PTSECURE_PYTHON" tests/unity.py; then good=$((good + 1)); else bad=$((bad + 1)); fi
+  for check in tests/unity.py tests/arrows.py; do
+    if "$PTSECURE_PYTHON" "$check"; then good=$((good + 1)); else bad=$((bad + 1)); fi
+  done
   for check in "ruff check ." "ruff format --check ." "mypy ${python[*]}"; do
     # shellcheck disable=SC2086  # a command and its arguments
     if "$PTSECURE_PYTHON" -m $check; then good=$((good + 1)); else bad=$((bad + 1)); fi

@@ -281,7 +281,9 @@ def test_from_gridfs(
         by_id = ptsecure.GridFSFile(uri, id=id, bucket="sealed")
         jwk = ptsecure.GridFSFile(uri, "key.jwk", bucket="sealed")
         store.import_jwe("m", by_id, keys, jwk=jwk, sha256=SHA256, format="opaque")
-        store.publish("m", ptsecure.GridFSFile(uri, "model.pt", bucket="sealed"), keys, format="opaque")
+        store.publish(
+            "m", ptsecure.GridFSFile(uri, "model.pt", bucket="sealed"), keys, format="opaque"
+        )
         file = tmp_path / "key.jwk"
         file.write_text(key.export())
         store.import_jwe("m", text, keys, jwk=file, format="opaque")

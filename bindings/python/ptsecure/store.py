@@ -10,8 +10,15 @@ from ptsecure import _ptsecure
 from ptsecure.expect import Expect
 from ptsecure.history import History, KeyStatus
 from ptsecure.keyring import Keyring
-from ptsecure.listing import Check, Listing, ModelEntry, PublishedVersion, VersionEntry
-from ptsecure.listing import checked, listed
+from ptsecure.listing import (
+    Check,
+    Listing,
+    ModelEntry,
+    PublishedVersion,
+    VersionEntry,
+    checked,
+    listed,
+)
 from ptsecure.model import Model, Optimize, Output, Package, Verify, open_options
 from ptsecure.progress import Progress, reporting
 from ptsecure.publishing import (

@@ -88,7 +88,9 @@ def hashes(data: bytes, size: int) -> list[bytes]:
 
 def digests(payload: bytes) -> bytes:
     segments = (payload[at : at + SEGMENT] for at in range(0, len(payload), SEGMENT))
-    return b"".join(hashlib.sha256(b"".join(hashes(segment, PIECE))).digest() for segment in segments)
+    return b"".join(
+        hashlib.sha256(b"".join(hashes(segment, PIECE))).digest() for segment in segments
+    )
 
 
 def key_commitment(dek: bytes) -> bytes:

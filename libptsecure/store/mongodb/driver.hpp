@@ -64,6 +64,7 @@ DriverFunction<Result(Arguments...)> like(Result (*)(Arguments...));  // for dec
   X(mongoc_read_prefs_get_mode)                  \
   X(mongoc_read_prefs_new)                       \
   X(mongoc_server_description_destroy)           \
+  X(mongoc_server_description_hello_response)    \
   X(mongoc_server_description_round_trip_time)   \
   X(mongoc_server_description_type)              \
   X(mongoc_server_descriptions_destroy_all)      \
