@@ -56,11 +56,12 @@ sources() {
 check_format() { sources cc hpp c h | xargs clang-format-19 --dry-run --Werror; }
 
 # Style and types of all Python (.ruff.toml and .mypy.ini say which), what a unity build asks of the
-# C++, and which folder may include which.
+# C++, which folder may include
+# which, and that options are told alike on every surface.
 check_python() {
   local python good=0 bad=0 check
   mapfile -t python < <(sources py pyi)
-  for check in tests/unity.py tests/arrows.py; do
+  for check in tests/unity.py tests/arrows.py tests/prose.py; do
     if "$PTSECURE_PYTHON" "$check"; then good=$((good + 1)); else bad=$((bad + 1)); fi
   done
   for check in "ruff check ." "ruff format --check ." "mypy ${python[*]}"; do

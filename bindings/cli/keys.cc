@@ -82,7 +82,11 @@ pts::Keyring trusting(const Common& common, const KeyArguments& arguments) {
 
 void add_key_commands(CLI::App& app, Common& common) {
   const auto arguments = std::make_shared<KeyArguments>();
-  CLI::App* keygen = app.add_subcommand("keygen", "Make a keyring with new keys for every role");
+  CLI::App* keygen = app.add_subcommand(
+      "keygen",
+      "Make a keyring with new keys for every role: one that signs manifests and log records, one "
+      "that signs records of aliases, content keys and API keys and log records, and one that "
+      "wraps");
   keygen->add_option("FILE", arguments->file, "New file, e.g. keys.jwks")->required();
   keygen->add_flag("--passphrase", arguments->passphrase,
                    "Encrypt the file with a passphrase, asked for or from PTSECURE_PASSPHRASE");

@@ -34,7 +34,9 @@ func KeyringFromEnv(variable string, options ...KeyringOption) (*Keyring, error)
 	return newKeyring(raw.KeyringFromEnv(variable, keyringOptions(options)))
 }
 
-// GenerateKeyring makes new keys for every role.
+// GenerateKeyring makes new keys for every role: an Ed25519 key that signs manifests and log records, one
+// that signs records of aliases, content keys' status and API keys, and log records, and a P-256 key that
+// content keys are wrapped for.
 func GenerateKeyring() (*Keyring, error) { return newKeyring(raw.KeyringGenerate()) }
 
 // Role is what a keyring is cut down to by [Keyring.Split].

@@ -50,7 +50,9 @@ class Keyring:
 
     @classmethod
     def generate(cls) -> Self:
-        """New keys for every role: two Ed25519 keys that sign, a P-256 key that wraps."""
+        """New keys for every role: an Ed25519 key that signs manifests and log records, one that
+        signs records of aliases, content keys' status and API keys, and log records, and a P-256
+        key that content keys are wrapped for."""
         return cls(_ptsecure.Keyring.generate())
 
     @classmethod
