@@ -1,7 +1,8 @@
 """Holds what is said of options on five surfaces against the defaults in ptsecure.h.
 
-One row an option: the struct and member whose default the INIT macro in ptsecure.h has, that default,
-and what each surface must say of it. A surface that says another value, or nothing, is a finding.
+One row an option: the struct and member whose default the INIT macro in ptsecure.h has, that
+default, and what each surface must say of it. A surface that says another value, or nothing, is a
+finding.
 """
 
 import pathlib

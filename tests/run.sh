@@ -56,8 +56,7 @@ sources() {
 check_format() { sources cc hpp c h | xargs clang-format-19 --dry-run --Werror; }
 
 # Style and types of all Python (.ruff.toml and .mypy.ini say which), what a unity build asks of the
-# C++, which folder may include
-# which, and that options are told alike on every surface.
+# C++, which folder may include which, and that options are told alike on every surface.
 check_python() {
   local python good=0 bad=0 check
   mapfile -t python < <(sources py pyi)

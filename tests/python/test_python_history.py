@@ -179,20 +179,37 @@ def test_an_old_head_is_refused_by_who_has_seen_the_new_one(
     # Nothing remembered, nothing noticed, unless something is expected.
     with ptsecure.open_store(place.uri) as fresh:
         assert fresh.fetch("digits@production", keys).version == 1
-        assert fresh.fetch("digits@production", keys, min_sequence=1).version == 1
+        assert (
+            fresh.fetch("digits@production", keys, expect=ptsecure.Expect(min_sequence=1)).version
+            == 1
+        )
         at_least = "where at least 2 is expected"
         with pytest.raises(ptsecure.RollbackError, match=at_least):
-            fresh.fetch("digits@production", keys, min_sequence=newest.sequence)
+            fresh.fetch(
+                "digits@production", keys, expect=ptsecure.Expect(min_sequence=newest.sequence)
+            )
         with pytest.raises(ptsecure.RollbackError, match=at_least):
-            fresh.load("digits@production", keys, min_sequence=newest.sequence)
+            fresh.load(
+                "digits@production", keys, expect=ptsecure.Expect(min_sequence=newest.sequence)
+            )
         with pytest.raises(ptsecure.RollbackError, match=at_least) as caught:
-            fresh.verify("digits@production", keys, min_sequence=newest.sequence)
+            fresh.verify(
+                "digits@production", keys, expect=ptsecure.Expect(min_sequence=newest.sequence)
+            )
         assert any(each.status == "rollback" for each in caught.value.checks)
         with pytest.raises(ptsecure.RollbackError, match="another manifest than the pinned one"):
-            fresh.fetch("digits@production", keys, manifest=newest.manifest)
+            fresh.fetch("digits@production", keys, expect=ptsecure.Expect(manifest=newest.manifest))
         with pytest.raises(ptsecure.RollbackError, match="another manifest"):
-            fresh.export("digits@production", keys, place.scratch / "parts", manifest="0" * 64)
-        assert fresh.fetch("digits/2", keys, manifest=newest.manifest).version == 2
+            fresh.export(
+                "digits@production",
+                keys,
+                place.scratch / "parts",
+                expect=ptsecure.Expect(manifest="0" * 64),
+            )
+        assert (
+            fresh.fetch("digits/2", keys, expect=ptsecure.Expect(manifest=newest.manifest)).version
+            == 2
+        )
 
 
 def test_a_store_restored_from_an_old_backup(
@@ -218,13 +235,20 @@ def test_the_age_of_an_alias(place: Place, keys: ptsecure.Keyring) -> None:
     with ptsecure.open_store(place.uri) as store:
         store.publish("digits", b"1", keys, format="opaque", alias="production")
         for fresh in (timedelta(hours=1), 3600, 3600.5):
-            assert store.fetch("digits@production", keys, max_age=fresh).version == 1
+            assert (
+                store.fetch(
+                    "digits@production", keys, expect=ptsecure.Expect(max_age=fresh)
+                ).version
+                == 1
+            )
         time.sleep(2.1)
         for stale in (1, 1.9, 0.001, timedelta(milliseconds=1)):
             with pytest.raises(ptsecure.RollbackError):
-                store.fetch("digits@production", keys, max_age=stale)
+                store.fetch("digits@production", keys, expect=ptsecure.Expect(max_age=stale))
         store.set_alias("digits", "production", 1, keys, reason="still the one")
-        assert store.fetch("digits@production", keys, max_age=60).version == 1
+        assert (
+            store.fetch("digits@production", keys, expect=ptsecure.Expect(max_age=60)).version == 1
+        )
 
 
 def test_limits_that_would_ask_for_nothing(
@@ -233,15 +257,15 @@ def test_limits_that_would_ask_for_nothing(
     folder.publish("digits", b"1", keys, format="opaque", alias="production")
     for wrong in (0, -1, float("nan"), float("inf"), timedelta()):
         with pytest.raises(ptsecure.InvalidArgumentError, match="max_age"):
-            folder.fetch("digits@production", keys, max_age=wrong)
+            folder.fetch("digits@production", keys, expect=ptsecure.Expect(max_age=wrong))
     with pytest.raises(ptsecure.InvalidArgumentError, match="min_sequence"):
-        folder.fetch("digits@production", keys, min_sequence=-1)
+        folder.fetch("digits@production", keys, expect=ptsecure.Expect(min_sequence=-1))
     with pytest.raises(ptsecure.InvalidArgumentError, match="manifest is ''"):
-        folder.load("digits@production", keys, manifest="")
+        folder.load("digits@production", keys, expect=ptsecure.Expect(manifest=""))
     with pytest.raises(ptsecure.InvalidArgumentError):
-        folder.fetch("digits@production", keys, manifest="no digest")
+        folder.fetch("digits@production", keys, expect=ptsecure.Expect(manifest="no digest"))
     with pytest.raises(ptsecure.InvalidArgumentError, match="min_sequence"):
-        folder.fetch("digits/1", keys, min_sequence=1)
+        folder.fetch("digits/1", keys, expect=ptsecure.Expect(min_sequence=1))
     with pytest.raises(ptsecure.InvalidArgumentError, match="state is ''"):
         ptsecure.open_store(tmp_path, state="")
     with pytest.raises(ptsecure.InvalidArgumentError, match="head is ''"):
