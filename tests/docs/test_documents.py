@@ -109,7 +109,7 @@ def test_the_figures_are_those_of_the_stored_run(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, tmp_path / name)
     script = ROOT / "tests" / "bench" / "report.py"
     stored = ROOT / "docs" / "performance.csv"
-    command = [sys.executable, script, stored, "--docs", tmp_path, "--no-plot"]
+    command = [sys.executable, str(script), str(stored), "--docs", str(tmp_path), "--no-plot"]
     subprocess.run(command, check=True, capture_output=True)
     for name in ("README.md", "docs/performance.md", "docs/performance.csv"):
         assert (tmp_path / name).read_text() == (ROOT / name).read_text(), (
