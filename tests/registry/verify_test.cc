@@ -95,6 +95,7 @@ TEST_P(Verify, LooksAtEveryPayload) {
 }
 
 TEST_P(Verify, SaysWhatIsWrongAndGoesOn) {
+  const ChainId alias = {"alias", "digits", "production"};
   const auto flip = [](Bytes& bytes) { bytes[bytes.size() / 2] ^= 1; };
   const struct {
     const char* name;
@@ -123,9 +124,12 @@ TEST_P(Verify, SaysWhatIsWrongAndGoesOn) {
       {"a disabled key",
        [&] { registry_->set_key_status("digits", KeyStatus::disabled, "", keys_, {}); },
        "key records of model", Status::revoked, "is disabled"},
-      {"an alias's first record",
-       [&] { place_->remove_record({"alias", "digits", "production"}, 1); }, "alias production",
-       Status::corrupt, ""},
+      {"an alias's first record as its second one",
+       [&] {
+         const auto first = registry_->store().records(alias, 1, 1, ReadConcern::majority, {});
+         place_->put_record(alias, 2, first.at(0).record);
+       },
+       "alias production", Status::untrusted, "was signed as record 1"},
       {"a record of the log", [&] { place_->remove_record({"log"}, 2); }, "log", Status::corrupt,
        "missing"},
   };
