@@ -37,7 +37,7 @@ def table(text: str) -> dict[str, set[str]]:
 
 def place_of(path: str, places: dict[str, set[str]]) -> str | None:
     """The longest place that the path begins with."""
-    found = [p for p in places if path == p or path.startswith((p + "/", p + "."))]
+    found = [p for p in places if path == p or path.startswith(p + "/")]
     return max(found, key=len, default=None)
 
 
