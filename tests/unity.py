@@ -10,7 +10,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDERS = ("libptsecure", "capi", "bindings/cli")
+FOLDERS = ("libptsecure", "capi", "bindings/cli", "bindings/python")
 
 # clang-format puts every definition of an unnamed namespace at the start of a line.
 PRIVATE = re.compile(r"^namespace \{\n(.*?)^\}  // namespace\n", re.MULTILINE | re.DOTALL)

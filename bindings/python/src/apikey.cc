@@ -93,15 +93,15 @@ void add_manager(py::module_& module) {
   });
 }
 
-ApiKeys open(const Store& self, const pts::Keyring& keys, double grace, double refresh,
-             const Deadline& limit) {
+ApiKeys open_apikeys(const Store& self, const pts::Keyring& keys, double grace, double refresh,
+                     const Deadline& limit) {
   return ApiKeys(on_store(self, limit, [&](const pts::Store& store, const pts::Call& call) {
     return pts::ApiKeys::open(store, keys, milliseconds(grace), milliseconds(refresh), call);
   }));
 }
 
 // Status, message, id, owner, milliseconds to wait.
-std::tuple<pts_status, std::string, std::string, std::string, std::int64_t> check(
+std::tuple<pts_status, std::string, std::string, std::string, std::int64_t> check_apikey(
     const ApiKeys& self, const std::string& presented, const std::string& model, int scope,
     bool counted, std::uint64_t bytes, const Deadline* limit) {
   const auto checker = self.get();
@@ -120,8 +120,8 @@ std::tuple<pts_status, std::string, std::string, std::string, std::int64_t> chec
 void add_apikey(py::module_& module) {
   add_manager(module);
   py::class_<ApiKeys>(module, "ApiKeys")
-      .def_static("open", open)
-      .def("check", check)
+      .def_static("open", open_apikeys)
+      .def("check", check_apikey)
       .def("charge",
            [](const ApiKeys& self, const std::string& id, std::uint64_t bytes) {
              const auto checker = self.get();

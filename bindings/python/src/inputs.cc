@@ -276,7 +276,7 @@ pts_value* from_dlpack(py::handle object) {
 }
 
 // --- everything ----------------------------------------------------------------------------------
-pts_value* convert(py::handle object, ArrayKind& kind, int depth);
+pts_value* value_from(py::handle object, ArrayKind& kind, int depth);
 
 class Owned {
  public:
@@ -301,7 +301,7 @@ pts_value* from_sequence(py::handle sequence, Owned&& out, ArrayKind& kind, int 
     // Kept: what converting an item runs may change the list.
     const auto item =
         py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(sequence.ptr(), i));
-    const Owned value(convert(item, kind, depth + 1));
+    const Owned value(value_from(item, kind, depth + 1));
     check(pts_value_append(out.get(), value.get(), &error), error);
   }
   return out.release();
@@ -328,7 +328,7 @@ pts_value* from_dict(py::handle dict, ArrayKind& kind, int depth) {
     if (std::string_view(name).size() != static_cast<std::size_t>(size)) {
       refuse("a dict key with a NUL character is no input");
     }
-    const Owned value(convert(item, kind, depth + 1));
+    const Owned value(value_from(item, kind, depth + 1));
     check(pts_value_put(out.get(), name, value.get(), &error), error);
   }
   return out.release();
@@ -372,7 +372,7 @@ pts_value* from_other(py::handle object, ArrayKind& kind, int depth) {
   if (PyObject_IsInstance(raw, generic) == 1) {
     const py::object item = object.attr("item")();
     if (item.is(object)) refuse("a NumPy scalar of type " + type_name(object) + " is no input");
-    return convert(item, kind, depth + 1);
+    return value_from(item, kind, depth + 1);
   }
   if (PyObject_HasAttrString(raw, "__dlpack__") == 1) return from_dlpack(object);
   if (PyObject_CheckBuffer(raw) != 0 && !PyBytes_Check(raw) && !PyByteArray_Check(raw)) {
@@ -383,7 +383,7 @@ pts_value* from_other(py::handle object, ArrayKind& kind, int depth) {
          "None, bool, int, float, str, or a list, tuple or dict of these");
 }
 
-pts_value* convert(py::handle object, ArrayKind& kind, int depth) {
+pts_value* value_from(py::handle object, ArrayKind& kind, int depth) {
   PyObject* raw = object.ptr();
   if (depth > kMaxDepth) {
     raise(PTS_LIMIT_EXCEEDED,
@@ -422,11 +422,11 @@ Inputs::Inputs(const py::tuple& positional, const py::dict& named) {
   const std::size_t count = positional.size() + named.size();
   values_.reserve(count);
   try {
-    for (const py::handle input : positional) values_.push_back(convert(input, kind_, 0));
+    for (const py::handle input : positional) values_.push_back(value_from(input, kind_, 0));
     if (named.empty()) return;
     names_.assign(positional.size(), nullptr);
     for (const auto& [name, input] : named) {
-      values_.push_back(convert(input, kind_, 0));
+      values_.push_back(value_from(input, kind_, 0));
       names_.push_back(utf8(name, nullptr));  // lives as long as the key
     }
   } catch (...) {

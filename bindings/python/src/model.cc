@@ -26,6 +26,19 @@ bool is_stateful(const pts::Model& model) {
 }
 
 class Model {
+  // Only a run on a stateful model ever waits, for its turn. Others stay on the thread that they
+  // are called on.
+  template <typename Run>
+  auto run(const Deadline* limit, Run&& run) const {
+    const std::shared_ptr<pts::Model> model = handle_.get();
+    const auto body = [&](const pts::Call& call) { return run(*model, call); };
+    const Deadline until = limit == nullptr ? Deadline(std::nullopt) : *limit;
+    if (stateful_) return run_brief(until, body);
+    pts::Call call;
+    call.timeout = until.left();
+    return unlocked([&] { return body(call); });
+  }
+
  public:
   Model(pts::Model&& model, Output output)
       : stateful_(is_stateful(model)), handle_(std::move(model)), output_(output) {}
@@ -80,18 +93,6 @@ class Model {
   void close() noexcept { handle_.close(); }
 
  private:
-  // Only a run on a stateful model ever waits, for its turn. Others stay on the thread that they
-  // are called on.
-  template <typename Run>
-  auto run(const Deadline* limit, Run&& run) const {
-    const std::shared_ptr<pts::Model> model = handle_.get();
-    const auto body = [&](const pts::Call& call) { return run(*model, call); };
-    const Deadline until = limit == nullptr ? Deadline(std::nullopt) : *limit;
-    if (stateful_) return run_brief(until, body);
-    pts::Call call;
-    call.timeout = until.left();
-    return unlocked([&] { return body(call); });
-  }
   ArrayKind kind(const Inputs& inputs) const {
     switch (output_) {
       case Output::numpy:

@@ -94,20 +94,20 @@ pts_value* copy_of(const pts_value* value) {
   return copy;
 }
 
-py::object convert(const pts_value* value, const ArrayKind& kind);
+py::object python_from(const pts_value* value, const ArrayKind& kind);
 
 template <typename Sequence>
 py::object to_sequence(const pts_value* value, const ArrayKind& kind) {
   const std::size_t size = pts_value_size(value);
   Sequence out(size);
-  for (std::size_t i = 0; i < size; ++i) out[i] = convert(pts_value_item(value, i), kind);
+  for (std::size_t i = 0; i < size; ++i) out[i] = python_from(pts_value_item(value, i), kind);
   return out;
 }
 
 py::object to_dict(const pts_value* value, const ArrayKind& kind) {
   py::dict out;
   for (std::size_t i = 0; i < pts_value_size(value); ++i) {
-    out[pts_value_key(value, i)] = convert(pts_value_item(value, i), kind);
+    out[pts_value_key(value, i)] = python_from(pts_value_item(value, i), kind);
   }
   return out;
 }
@@ -136,7 +136,7 @@ py::object tensor(pts_value* owned, const ArrayKind& kind) {
   return kind.exchange == nullptr ? to_numpy(owned, kind) : to_exchange(owned, *kind.exchange);
 }
 
-py::object convert(const pts_value* value, const ArrayKind& kind) {
+py::object python_from(const pts_value* value, const ArrayKind& kind) {
   switch (pts_value_kind(value)) {
     case PTS_TENSOR:
       return tensor(copy_of(value), kind);
@@ -156,7 +156,7 @@ py::object convert(const pts_value* value, const ArrayKind& kind) {
 py::object to_python(pts_value* value, const ArrayKind& kind) {
   if (pts_value_kind(value) == PTS_TENSOR) return tensor(value, kind);
   const pts::Value owner(value);
-  return convert(value, kind);
+  return python_from(value, kind);
 }
 
 }  // namespace binding

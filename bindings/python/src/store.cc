@@ -29,8 +29,8 @@ pts::detail::LogFunction log_function(const py::object& log) {
   };
 }
 
-Store open(const std::string& uri, double connect, double operation, unsigned threads,
-           const py::object& log, const std::string& state) {
+Store open_store(const std::string& uri, double connect, double operation, unsigned threads,
+                 const py::object& log, const std::string& state) {
   pts::StoreOptions options;
   options.connect_timeout = milliseconds(connect);
   options.operation_timeout = milliseconds(operation);
@@ -54,7 +54,7 @@ Findings verify(const Store& self, const std::string& reference, const pts::Keyr
 
 void add_store(py::module_& module) {
   py::class_<Store>(module, "Store")
-      .def_static("open", open, py::arg(), py::pos_only(), py::kw_only(),
+      .def_static("open", open_store, py::arg(), py::pos_only(), py::kw_only(),
                   py::arg("connect_timeout"), py::arg("operation_timeout"), py::arg("threads"),
                   py::arg("log"), py::arg("state"))
       .def("close", &Store::close)
