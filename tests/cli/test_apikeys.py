@@ -149,7 +149,9 @@ class Server:
         out = ctypes.byref
         self.call("pts_store_open", command.store.encode(), None, out(self.store), None)
         self.call("pts_keyring_load", str(command.keys).encode(), None, out(self.keys), None)
-        self.call("pts_apikeys_open", self.store, self.keys, out(options), out(self.apikeys), None)
+        self.call(
+            "pts_apikeys_open", self.store, self.keys, out(options), None, out(self.apikeys), None
+        )
 
     def call(self, name: str, *arguments: object) -> None:
         assert getattr(self.lib, name)(*arguments) == 0, name
@@ -157,7 +159,7 @@ class Server:
     def check(self, key: str) -> int:
         text = key.encode()
         size = ctypes.c_size_t(len(text))
-        return int(self.lib.pts_apikeys_check(self.apikeys, text, size, None, None, None))
+        return int(self.lib.pts_apikeys_check(self.apikeys, text, size, None, None, None, None))
 
     def seconds_until(self, key: str, status: int, limit: float) -> float:
         start = time.monotonic()

@@ -78,8 +78,8 @@ def decrypted(command: Command, name: str, out: Path) -> bytes:
         "s,k,p,b=P(),P(),P(),P();r=ctypes.byref\n"
         "assert lib.pts_store_open(sys.argv[2].encode(),None,r(s),None)==0\n"
         "assert lib.pts_keyring_load(sys.argv[3].encode(),None,r(k),None)==0\n"
-        "assert lib.pts_store_fetch(s,sys.argv[4].encode(),k,None,r(p),None)==0\n"
-        "assert lib.pts_package_decrypt(p,None,r(b),None,None,None)==0\n"
+        "assert lib.pts_store_fetch(s,sys.argv[4].encode(),k,None,None,r(p),None)==0\n"
+        "assert lib.pts_package_decrypt(p,None,None,r(b),None)==0\n"
         "lib.pts_bytes_data.restype=P;lib.pts_bytes_size.restype=ctypes.c_size_t\n"
         "open(sys.argv[5],'wb').write(ctypes.string_at(lib.pts_bytes_data(b),lib.pts_bytes_size(b)))\n"
     )

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 
 #include <array>
+#include <chrono>
 #include <iterator>
 #include <thread>
 
@@ -236,6 +237,18 @@ std::ptrdiff_t count_threads() {
   return std::distance(begin(tasks), end(tasks));
 }
 
+// Once those that belonged to a thread that has ended have gone, which takes a moment.
+std::ptrdiff_t count_threads_at_rest() {
+  std::ptrdiff_t count = count_threads();
+  for (int same = 0; same < 5;) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const std::ptrdiff_t now = count_threads();
+    same = now == count ? same + 1 : 0;
+    count = now;
+  }
+  return count;
+}
+
 // A thread that runs a parallel operation keeps its helpers, so they can be counted afterwards.
 TEST(IntraOpThreads, BoundWhatAnOperationUses) {
   const std::string bytes = model_bytes("no_parameters");
@@ -247,7 +260,7 @@ TEST(IntraOpThreads, BoundWhatAnOperationUses) {
     const auto model = load(source, options);
     std::ptrdiff_t helpers = -1;
     std::thread([&] {
-      const std::ptrdiff_t before = count_threads();
+      const std::ptrdiff_t before = count_threads_at_rest();
       model->infer("forward", Arguments{large});
       helpers = count_threads() - before;
     }).join();
