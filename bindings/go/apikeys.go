@@ -223,7 +223,7 @@ func (c *APIKeyChecker) Usage() ([]APIKeyUsage, error) {
 		return nil, err
 	}
 	defer c.h.release()
-	return decoded[[]APIKeyUsage](raw.APIKeysUsage(object))
+	return asked[[]APIKeyUsage](raw.APIKeysUsage(object))
 }
 
 // Close ends the checker's thread, which takes at most about a second. It returns nil.

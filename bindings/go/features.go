@@ -7,11 +7,11 @@ func Version() string { return raw.Version() }
 
 // Features is what the library was built with.
 type Features struct {
-	Version   string   `json:"version"`
-	Formats   []string `json:"formats"`
-	Stores    []string `json:"stores"`
-	OpenSSL   string   `json:"openssl"`
-	Libmongoc string   `json:"libmongoc"`
+	Version   string            `json:"version"`
+	Formats   map[string]string `json:"formats"` // the engine that runs each; "" = none
+	Stores    []string          `json:"stores"`
+	OpenSSL   string            `json:"openssl"`
+	Libmongoc string            `json:"libmongoc"`
 	Torch     struct {
 		Loaded  bool   `json:"loaded"`
 		Version string `json:"version"`
@@ -20,4 +20,4 @@ type Features struct {
 }
 
 // LibraryFeatures asks the library; it doesn't load torch.
-func LibraryFeatures() (Features, error) { return decoded[Features](raw.Features()) }
+func LibraryFeatures() (Features, error) { return asked[Features](raw.Features()) }

@@ -108,7 +108,7 @@ func (k *Keyring) Keys() ([]Key, error) {
 		return nil, err
 	}
 	defer k.h.release()
-	return decoded[[]Key](raw.KeyringDescribe(object))
+	return asked[[]Key](raw.KeyringDescribe(object))
 }
 
 // Close lets go of the keys. It returns nil.
@@ -126,11 +126,17 @@ func (k *Keyring) acquire() (*raw.Keyring, error) {
 	return k.h.acquire()
 }
 
-// decoded reads the JSON that a call returned.
+// asked is decoded for a call that no context stops.
+func asked[T any](text []byte, err error) (T, error) {
+	out, err := decoded[T](text, err)
+	return out, wrap(context.Background(), err)
+}
+
+// decoded reads the JSON that a call returned. Errors of the call are the raw layer's still.
 func decoded[T any](text []byte, err error) (T, error) {
 	var out T
 	if err != nil {
-		return out, wrap(context.Background(), err)
+		return out, err
 	}
 	if err := json.Unmarshal(text, &out); err != nil {
 		return out, newError(ErrInternal, "the library's JSON can't be read: "+err.Error())

@@ -16,7 +16,7 @@ static pts_status open_model(const char* uri, const char* reference, const char*
   pts_status status = pts_keyring_load(key_file, NULL, &keys, error);
   if (status == PTS_OK) status = pts_store_open(uri, NULL, &store, error);
   if (status == PTS_OK) {
-    status = pts_model_open(store, reference, keys, &options, model, NULL, NULL, error);
+    status = pts_model_open(store, reference, keys, &options, NULL, model, error);
   }
   pts_store_destroy(&store);
   pts_keyring_destroy(&keys);
@@ -38,7 +38,7 @@ static pts_status run_model(pts_model* model, const float* input, int calls, pts
     if (status == PTS_OK) {
       const pts_value* inputs[1];
       inputs[0] = in;
-      status = pts_model_infer(model, inputs, 1, NULL, &out, error);
+      status = pts_model_infer(model, inputs, 1, NULL, NULL, &out, error);
     }
     pts_value_destroy(&out);
     pts_value_destroy(&in);
