@@ -17,9 +17,9 @@ using CheckSink =
 // is wrong, or nothing, and how many records there are.
 std::optional<Error> check_log(const Access& access, std::uint64_t& records);
 
-// The same, and every change that the log announces against what is stored, both ways; that it still
-// has the record `head` (where given) and the one remembered last. Goes on after a finding and
-// returns the first. What was found in order is remembered.
+// The same, and every change that the log announces against what is stored, both ways; that it
+// still has the record `head` (where given) and the one remembered last. Goes on after a finding
+// and returns the first. What was found in order is remembered.
 std::optional<Error> audit_log(const Access& access, const std::optional<RecordMark>& head,
                                const CheckSink& check);
 

@@ -870,9 +870,9 @@ PTS_API pts_status pts_package_example(const pts_package* self, char** out, pts_
  * tensors isn't known here. */
 PTS_API pts_status pts_package_decrypt(pts_package* self, const pts_open_options* options,
                                        const pts_call* call, pts_bytes** out, pts_error* error);
-/* Receives the next `size` plaintext bytes, in order, each segment authenticated before it is handed
- * out; only PTS_OK from the call says that all of them were good and none is missing. Return 0 to
- * go on, anything else to end the call with PTS_CANCELLED. `data` is borrowed during the
+/* Receives the next `size` plaintext bytes, in order, each segment authenticated before it is
+ * handed out; only PTS_OK from the call says that all of them were good and none is missing. Return
+ * 0 to go on, anything else to end the call with PTS_CANCELLED. `data` is borrowed during the
  * callback. */
 typedef int32_t (*pts_sink_fn)(void* user, const void* data, size_t size);
 PTS_API pts_status pts_package_stream(pts_package* self, const pts_open_options* options,
