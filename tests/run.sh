@@ -87,7 +87,7 @@ check_header() {
   case $header in
     tests/*.h) compile_header gcc c99 "$header" ;;
     *.h) compile_header gcc c99 "$header" && compile_header g++ c++17 "$header" ;;
-    bindings/python/*) compile_header g++ c++20 "$header" -Ibindings/python/src $PYTHON_FLAGS ;;
+    bindings/python/*) compile_header g++ c++20 "$header" -fvisibility=hidden -Ibindings/python/src $PYTHON_FLAGS ;;
     capi/include/ptsecure/ptsecure.hpp) compile_header g++ c++17 "$header" ;;
     */engine/torch/* | */torch.hpp | tests/*)
       compile_header g++ c++20 "$header" -DPTSECURE_SOURCE_DIR=\".\" $TORCH_FLAGS $MONGOC_FLAGS ;;
