@@ -167,7 +167,8 @@ void add_import(CLI::App& app, Common& common) {
       ->needs(gridfs);
   key->require_option(1);
   verb->add_option("--sha256", arguments->sha256,
-                   "SHA-256 of the model in hex; required with an RSA or EC key");
+                   "SHA-256 of the model in hex; required with an RSA or EC key, and with "
+                   "--gridfs-jwk");
   verb->add_option("--alias", arguments->alias, "Point this alias at the new version");
   verb->add_option("--label", arguments->labels,
                    "KEY=VALUE, stored readable and signed; may be repeated");

@@ -19,13 +19,13 @@ const (
 
 // NewAPIKey describes an API key to make. Only the first two members are needed.
 type NewAPIKey struct {
-	Owner     string   // whom it is for: 1 to 128 bytes without control characters
-	Models    []string // 1 to 64 model names, or prefixes followed by '*'
-	Scopes    Scope    // ScopeInfer (0 = this), ScopeAdmin or both, by '|'
-	Rate      float64  // requests per second; 0 = unlimited
-	Burst     uint32   // requests at once; 0 = one second's, at least 1
-	BytesRate uint64   // tensor bytes per second; 0 = unlimited
-	NotBefore time.Time
+	Owner     string    // whom it is for: 1 to 128 bytes without control characters
+	Models    []string  // 1 to 64 model names, or prefixes followed by '*'
+	Scopes    Scope     // ScopeInfer (0 = this), ScopeAdmin or both, by '|'
+	Rate      float64   // requests per second; 0 = unlimited
+	Burst     uint32    // requests at once; 0 = one second's, at least 1
+	BytesRate uint64    // tensor bytes per second; 0 = unlimited
+	NotBefore time.Time // zero = at once
 	Expires   time.Time // zero = never
 	Reason    string
 }

@@ -170,8 +170,9 @@ func WithProgress(f func(done, total uint64)) TransferOption {
 	}
 }
 
-// WithTorchDir names the folder that holds libtorch's lib/. Without it: a libtorch that the process
-// has already, else the environment's PTSECURE_TORCH_DIR, else the one the library was built with.
+// WithTorchDir names the folder that holds libtorch's lib/. Without it: the environment's
+// PTSECURE_TORCH_DIR, else the one the library was built with. A libtorch that the process already has
+// counts first.
 func WithTorchDir(dir string) TransferOption {
 	return transferOption{
 		func(o *loadOptions) { o.raw.TorchDir = dir },
@@ -179,7 +180,7 @@ func WithTorchDir(dir string) TransferOption {
 	}
 }
 
-// WithVerify sets what is authenticated.
+// WithVerify sets what is authenticated, VerifySigned by default.
 func WithVerify(v Verify) LoadOption {
 	return loadOption(func(o *loadOptions) { o.raw.Verify = int32(v) })
 }
@@ -219,6 +220,7 @@ func WithMinSequence(sequence uint64) LoadOption {
 }
 
 // WithMaxAge takes an alias only when its last record was signed at most so long ago, by its own time.
+// Allow for clocks that differ; a record dated more than 300 s into the future is refused too.
 func WithMaxAge(age time.Duration) LoadOption {
 	return loadOption(func(o *loadOptions) { o.raw.MaxAgeS = uint64(max(age/time.Second, 1)) })
 }

@@ -503,7 +503,8 @@ typedef struct pts_publish_options {
                               The keyring must open that version; NULL = a whole model */
   const char* torch_dir;   /* folder of libtorch: that of the Python package `torch`, an unpacked
                               libtorch, or what holds one of them; NULL = PTSECURE_TORCH_DIR of the
-                              environment, or else the one that the library was built with */
+                              environment, or else the one that the library was built with. A
+                              libtorch that the process already has counts first */
 } pts_publish_options;
 
 #define PTS_PUBLISH_OPTIONS_INIT \

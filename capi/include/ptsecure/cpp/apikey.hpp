@@ -22,8 +22,8 @@ struct ApiKeyOptions {
   double rate = 0;                     // requests per second; 0 = unlimited
   std::uint32_t burst = 0;             // 0 = one second's
   std::uint64_t bytes_rate = 0;        // tensor bytes per second; 0 = unlimited
-  std::chrono::seconds not_before{0};  // since 1970, UTC; 0 = no bound
-  std::chrono::seconds expires{0};
+  std::chrono::seconds not_before{0};  // since 1970, UTC; 0 = at once
+  std::chrono::seconds expires{0};     // likewise; 0 = never
   std::string reason;
 };
 

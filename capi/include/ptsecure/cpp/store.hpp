@@ -23,7 +23,7 @@ namespace pts {
 struct StoreOptions {
   std::chrono::milliseconds connect_timeout{5000};
   std::chrono::milliseconds operation_timeout{60000};
-  unsigned threads = 0;
+  unsigned threads = 0;  // 0 = the cores this process may use
   // PTS_LOG_ERROR .. PTS_LOG_DEBUG; any thread, possibly several at once. What it throws is lost.
   detail::LogFunction log;
   std::string
